@@ -1,0 +1,24 @@
+/* digest.h - SHA-256, the only place that hashes with OpenSSL. */
+#ifndef XFER_BASE_DIGEST_H
+#define XFER_BASE_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DIGEST_LEN 32
+#define DIGEST_HEX 64
+
+struct digest; /* a running hash */
+
+struct digest *digest_new(void); /* NULL without memory */
+void digest_free(struct digest *d);
+void digest_reset(struct digest *d);
+void digest_update(struct digest *d, const void *p, size_t n);
+/* The digest of everything so far; the running hash goes on as if not asked. */
+void digest_peek(const struct digest *d, uint8_t out[DIGEST_LEN]);
+/* One buffer at once. */
+void digest_of(const void *p, size_t n, uint8_t out[DIGEST_LEN]);
+/* 64 lower case hex digits and a NUL. */
+void digest_hex(const uint8_t d[DIGEST_LEN], char out[DIGEST_HEX + 1]);
+
+#endif

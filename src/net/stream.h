@@ -20,11 +20,14 @@ struct stream {
     uint8_t *in, *out;
     size_t in_off, in_len, in_cap; /* unread bytes: in[in_off .. in_off + in_len) */
     size_t out_len, out_cap;
-    int64_t idle;           /* ns without any progress until -ETIMEDOUT; 0: no limit */
-    int64_t deadline;       /* absolute; -XFER_EDEADLINE then. CLOCK_NEVER: none */
-    int64_t last_progress;  /* clock_now of the last byte in or out */
+    int64_t idle;     /* ns that one wait may last until -ETIMEDOUT; 0: no limit */
+    int64_t deadline; /* absolute; -XFER_EDEADLINE then. CLOCK_NEVER: none */
     uint64_t bytes_in, bytes_out;
+    uint64_t min_rate, rate_mark; /* see stream_min_rate */
+    int64_t rate_waited;
 };
+
+#define STREAM_RATE_WINDOW (INT64_C(20) * 1000000000)
 
 /* Takes over fd. Allocates the buffers; -ENOMEM leaves fd open. */
 int stream_init(struct stream *s, int fd, int stop_fd, size_t in_cap, size_t out_cap);
@@ -47,11 +50,15 @@ int stream_try_line(struct stream *s, size_t max, const char **line, size_t *n);
  * next call. > 0, 0 at end of stream, negative error. */
 long stream_span(struct stream *s, size_t max, const uint8_t **p);
 
+/* From now on, -ETIMEDOUT when less than this arrives on average over STREAM_RATE_WINDOW of waiting
+ * for input. 0: no such limit. */
+void stream_min_rate(struct stream *s, uint64_t bytes_per_second);
+
 /* Queues; sends when the out-buffer is full. Large pieces go out from the caller's memory. */
 int stream_write(struct stream *s, const void *p, size_t n);
 int stream_flush(struct stream *s);
 
-/* Whether a request could be read without waiting, or bytes are pending out. */
+/* Whether something that was read is not consumed yet. */
 static inline bool stream_has_input(const struct stream *s)
 {
     return s->in_len > 0;

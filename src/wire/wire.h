@@ -40,7 +40,7 @@ enum wire_key {
     WIRE_K_ETAG = 1 << 5,
     WIRE_K_SHA256 = 1 << 6,
     WIRE_K_WHOLE = 1 << 7,
-    WIRE_K_PREFIX = 1 << 8,    /* prefix=sha256 of the bytes before offset; in a request prefix=1 */
+    WIRE_K_PREFIX = 1 << 8, /* GET: sha256 of the `offset` bytes that the client has already */
     WIRE_K_IF = 1 << 9,
     WIRE_K_RESUME = 1 << 10,
     WIRE_K_RECURSIVE = 1 << 11, /* flag: recursive=1 */
@@ -70,7 +70,6 @@ struct wire_msg {
     char etag[WIRE_ETAG_MAX + 1];
     char agent[WIRE_ETAG_MAX + 1];
     uint8_t sha256[32], whole[32], prefix[32];
-    bool prefix_asked; /* prefix=1 */
     enum wire_if if_kind;
     uint8_t if_sha256[32];
     uint8_t resume[16]; /* resume=32 hex digits */

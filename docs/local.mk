@@ -1,0 +1,5 @@
+# The manual, and the texts that travel with the source.
+
+dist_man_MANS = \
+	docs/xfer.1
+EXTRA_DIST += docs

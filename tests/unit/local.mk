@@ -1,0 +1,52 @@
+# Criterion programs, one a module. Each links the rooms that its module may use and no others.
+# To add one: its name in unit_tests, and two lines.
+
+if HAVE_CRITERION
+unit_tests = \
+	tests/unit/test_buf \
+	tests/unit/test_digest \
+	tests/unit/test_err \
+	tests/unit/test_escape \
+	tests/unit/test_pace \
+	tests/unit/test_path \
+	tests/unit/test_remote \
+	tests/unit/test_units \
+	tests/unit/test_wire \
+	tests/unit/test_store \
+	tests/unit/test_addr \
+	tests/unit/test_stream
+
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+
+unit_base = libbase.la $(room_libs) $(CRITERION_LIBS)
+unit_wire = libwire.la $(unit_base)
+unit_store = libstore.la $(unit_base)
+unit_net = libnet.la $(unit_base)
+unit_cli = libcli.a $(unit_base) $(JANSSON_LIBS)
+
+tests_unit_test_buf_SOURCES = tests/unit/test_buf.c
+tests_unit_test_buf_LDADD = $(unit_base)
+tests_unit_test_digest_SOURCES = tests/unit/test_digest.c
+tests_unit_test_digest_LDADD = $(unit_base)
+tests_unit_test_err_SOURCES = tests/unit/test_err.c
+tests_unit_test_err_LDADD = $(unit_base)
+tests_unit_test_escape_SOURCES = tests/unit/test_escape.c
+tests_unit_test_escape_LDADD = $(unit_base)
+tests_unit_test_pace_SOURCES = tests/unit/test_pace.c
+tests_unit_test_pace_LDADD = $(unit_base)
+tests_unit_test_path_SOURCES = tests/unit/test_path.c
+tests_unit_test_path_LDADD = $(unit_base)
+tests_unit_test_remote_SOURCES = tests/unit/test_remote.c
+tests_unit_test_remote_LDADD = $(unit_base)
+tests_unit_test_units_SOURCES = tests/unit/test_units.c
+tests_unit_test_units_LDADD = $(unit_base)
+tests_unit_test_wire_SOURCES = tests/unit/test_wire.c
+tests_unit_test_wire_LDADD = $(unit_wire)
+tests_unit_test_store_SOURCES = tests/unit/test_store.c
+tests_unit_test_store_LDADD = $(unit_store)
+tests_unit_test_addr_SOURCES = tests/unit/test_addr.c
+tests_unit_test_addr_LDADD = $(unit_net)
+tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
+tests_unit_test_stream_LDADD = $(unit_net)
+endif

@@ -14,7 +14,8 @@ struct digest *digest_new(void); /* NULL without memory */
 void digest_free(struct digest *d);
 void digest_reset(struct digest *d);
 void digest_update(struct digest *d, const void *p, size_t n);
-/* The digest of everything so far; the running hash goes on as if not asked. */
+/* The digest of everything so far; the running hash goes on as if not asked. All zeros, which match
+ * nothing, should memory run out. */
 void digest_peek(const struct digest *d, uint8_t out[DIGEST_LEN]);
 /* One buffer at once. */
 void digest_of(const void *p, size_t n, uint8_t out[DIGEST_LEN]);

@@ -27,8 +27,8 @@ int err_from_wire(const char *name, unsigned code);
 /* Whether trying again later can help: busy, lost, timed out, changed. */
 bool err_is_transient(int err);
 
-/* Folds the error of one more item into that of the whole: an integrity error wins, then equal exit
- * statuses stay, others become XFER_ESOME. Both may be 0. */
+/* Folds the error of one more item into that of the whole: an integrity error wins, then an
+ * interruption, equal exit statuses stay, others become XFER_ESOME. Both may be 0. */
 int err_merge(int whole, int item);
 
 #endif

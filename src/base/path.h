@@ -21,7 +21,8 @@ struct path {
 /* A request's path: leading and repeated slashes and "." components are dropped, ".." anywhere is
  * -XFER_ENAME (never resolved: "a/../b" is refused too), an overlong component or path
  * -XFER_ETOOLONG, NUL -XFER_ENAME, a component that names a part or temporary -XFER_ENAME.
- * `trailing_slash` (may be NULL) tells whether the name ended in one. out is untouched on failure. */
+ * `trailing_slash` (may be NULL) tells whether the name ended in one, or in the component ".". out
+ * is untouched on failure. */
 int path_clean(const char *in, size_t n, struct path *out, bool *trailing_slash);
 
 /* A name in a listing from a server: must be clean as it stands, not empty, else -XFER_ENAME. */

@@ -82,13 +82,16 @@ struct wire_msg {
 };
 
 /* Decodes one line without its LF (a CR before it is dropped). 0; -XFER_EPROTO when malformed (the
- * connection is to be closed); -XFER_ETOOLONG for a path over the limit, -XFER_ENAME for %00. An
- * unknown verb is WIRE_UNKNOWN and 0. Unknown keys are ignored; a known key with a bad value or
- * given twice is malformed. */
+ * connection is to be closed); -XFER_ETOOLONG for a path over the limit, -XFER_ENAME for %00: then
+ * the path is "" and the rest of *m holds. An unknown verb is WIRE_UNKNOWN and 0. Unknown keys are
+ * ignored; a known key with a bad value or given twice is malformed. The number of FROM and DATA
+ * counts as that key. */
 int wire_decode(const char *line, size_t n, struct wire_msg *m);
 
-/* Encodes with LF: the fields named in m->keys, and what the verb always has. Returns the length, or
- * -XFER_ETOOLONG when cap is too small (WIRE_LINE_MAX always suffices for what decode accepted). */
+/* Encodes with LF: the fields named in m->keys, and what the verb always has; no other field is
+ * read. An empty path is sent as "/"; the code of an error may be 0: the one of .error is meant. An
+ * mtime that decode would refuse is left out. Returns the length, or -XFER_ETOOLONG when cap is too
+ * small (WIRE_LINE_MAX always suffices for what decode accepted), -XFER_EUSAGE for WIRE_UNKNOWN. */
 long wire_encode(const struct wire_msg *m, char *out, size_t cap);
 
 /* Name of a verb as it stands on the wire, "?" for unknown. */

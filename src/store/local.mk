@@ -3,8 +3,12 @@
 noinst_LTLIBRARIES += libstore.la
 libstore_la_SOURCES = \
 	src/store/store.h \
-	src/store/store.c \
-	src/store/read.c \
+	src/store/internal.h \
+	src/store/cache.c \
 	src/store/list.c \
-	src/store/write.c \
-	src/store/remember.c
+	src/store/reader.c \
+	src/store/record.c \
+	src/store/root.c \
+	src/store/sweep.c \
+	src/store/temporary.c \
+	src/store/writer.c

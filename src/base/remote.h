@@ -16,11 +16,12 @@ struct remote {
 };
 
 /* What a word on the command line is. 1: a remote, *ret filled. 0: a local path (a slash before any
- * colon, no colon at all, "-"). -XFER_EUSAGE or -XFER_ENAME: looks like a remote and is wrong ("nas:a");
- * `why` then says what to write instead, in one line. */
+ * colon, no colon at all, "-"). -XFER_EUSAGE: looks like a remote and is wrong ("nas:a", "nas:/../a");
+ * `why` then says what to write instead, in one line, already escaped. */
 int remote_parse(const char *s, struct remote *ret, char *why, size_t why_cap);
 
-/* HOST:[PORT]/PATH again, in the form without scheme, IPv6 in brackets, for messages. Returns out. */
+/* HOST:[PORT]/PATH again, in the form without scheme, IPv6 in brackets, for messages; path NULL is
+ * the one of r. Bytes as they are: to be escaped where they are shown. Returns out. */
 char *remote_show(const struct remote *r, const char *path, char *out, size_t cap);
 
 #endif

@@ -207,8 +207,10 @@ int body_hash(struct chan *ch, int fd, uint64_t n, struct digest *d, body_tick f
         ssize_t k = pread(fd, buf, want, (off_t)off);
         if (k < 0 && errno == EINTR)
             continue;
-        if (k <= 0)
-            return k < 0 ? -errno : -XFER_ECHANGED;
+        if (k < 0)
+            return -errno;
+        if (k == 0)
+            return n == BODY_TO_END ? 0 : -XFER_ECHANGED;
         digest_update(d, buf, (size_t)k);
         off += (uint64_t)k;
         int r = tick(fn, arg, 0);

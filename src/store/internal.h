@@ -22,6 +22,9 @@ bool store_same_inode(const struct stat *a, const struct stat *b);
  * the file is changed once more. */
 bool store_is_settled(const struct stat *sb, time_t began);
 
+/* Syncs the directory that a writer publishes in. */
+int store_sync_dir(const struct store_writer *w);
+
 /* Opens and locks the temporary of a writer whose dir_fd and name are set: sets fd, tmp, part, and
  * the offset of a resumed part. A part that cannot be used or replaced becomes a plain temporary.
  */

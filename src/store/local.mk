@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += libstore.la
 libstore_la_SOURCES = \
 	src/store/store.h \
 	src/store/internal.h \
+	src/store/batch.c \
 	src/store/cache.c \
 	src/store/list.c \
 	src/store/reader.c \

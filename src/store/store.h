@@ -157,9 +157,15 @@ struct store_commit_opts {
  * it was only the directory's fsync that failed, the file is in place all the same. */
 int store_write_finish(struct store_writer *w, const struct store_commit_opts *o);
 int store_write_publish(struct store_writer *w, bool sync);
+/* Publishes n finished files (finish without sync) with shared syncs: all files are synced, then
+ * publish(arg, i) is called for each that was (it shall call store_write_publish without sync), then
+ * each directory is synced once. err[i] is what became of each. */
+void store_sync_batch(struct store_writer *const w[], size_t n, int err[],
+                      int (*publish)(void *arg, size_t i), void *arg);
+
 /* Ends a write: closes, and unlinks the temporary unless it is a part with bytes in it and keep is
- * asked. Safe after
- * publish (nothing but closing is left then) and on a zeroed writer with fd = dir_fd = -1. */
+ * asked. Safe after publish (nothing but closing is left then) and on a zeroed writer with
+ * fd = dir_fd = -1. */
 void store_write_abort(struct store_writer *w, bool keep);
 
 /* Name of the part that a resume id gets for a target of this base name. */

@@ -263,7 +263,7 @@ static int rename_new(struct store_writer *w)
 }
 
 /* A directory that we may not read cannot be opened to be synced: its whole file system then. */
-static int sync_dir(struct store_writer *w)
+int store_sync_dir(const struct store_writer *w)
 {
     int r;
     int fd = openat(w->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -286,7 +286,7 @@ int store_write_publish(struct store_writer *w, bool sync)
     if (r < 0)
         return r;
     w->tmp[0] = '\0';
-    return sync ? sync_dir(w) : 0;
+    return sync ? store_sync_dir(w) : 0;
 }
 
 /* Zeros at the end are progress, too, and a finished part may have got a mode that we could not

@@ -38,6 +38,6 @@ list-test-logs:
 
 # A program built against what was installed, by its xfer.pc, and the installed command.
 installcheck-local:
-	$(SHELL) $(srcdir)/tests/installed.sh '$(CC) $(CFLAGS) $(LDFLAGS)' '$(DESTDIR)' '$(prefix)' \
+	$(SHELL) $(srcdir)/tests/installed.sh '$(CC) $(CFLAGS) $(LDFLAGS)' '$(DESTDIR)' \
 		'$(libdir)' '$(bindir)' '$(PACKAGE_VERSION)'
 EXTRA_DIST += tests/installed.sh

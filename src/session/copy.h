@@ -1,0 +1,63 @@
+/* copy.h - what put and get have in common: options, a queue of jobs, workers with a connection each. */
+#ifndef XFER_SESSION_COPY_H
+#define XFER_SESSION_COPY_H
+
+#include "base/pace.h"
+#include "base/remote.h"
+#include "session/job.h"
+#include "session/tally.h"
+
+#define COPY_JOBS_MAX 64           /* connections */
+#define COPY_QUEUE 1024            /* jobs found but not begun */
+#define COPY_PENDING 256           /* requests without an answer, per connection */
+#define COPY_RESUME_MIN (1 << 20)  /* smaller files are cheaper to send again than to ask about */
+#define COPY_CHANGED_TRIES 3       /* of a file that changes while it is read */
+
+struct copy {
+    const struct xfer_copy_opts *o;
+    struct tally *tally;
+    struct remote remote;
+    int64_t deadline;
+    struct job_queue queue;
+    pthread_mutex_t mutex;
+    struct pace pace;      /* mutex */
+    struct job_dir *dirs;  /* mutex: of all, newest first */
+    int fatal;             /* mutex: why the workers gave up; 0: they did not */
+};
+
+int64_t copy_deadline(const struct xfer_net_opts *o);
+
+void copy_init(struct copy *c, const struct xfer_copy_opts *o, struct tally *t,
+               const struct remote *remote, int64_t deadline);
+void copy_destroy(struct copy *c);
+
+/* Runs worker(arg of each) in o->jobs threads while produce runs in this one; returns when all have
+ * ended. produce's error ends up in the tally. */
+void copy_run(struct copy *c, void (*worker)(struct copy *c, unsigned index),
+              int (*produce)(struct copy *c, void *arg), void *arg);
+
+/* Waits as the rate limit wants before n bytes are moved. Negative when stopped. */
+int copy_pace(struct copy *c, uint64_t n);
+
+/* A worker gives up: no more jobs for anybody. Says why, once; `left` files were still with it. */
+void copy_give_up(struct copy *c, int err, size_t left);
+
+/* Whether a listed or stat'ed version counts as the same by size and mtime. A time without fraction
+ * may come from a file system that has none. */
+bool copy_same_times(uint64_t size_a, struct timespec a, uint64_t size_b, struct timespec b);
+
+/* Tells how a job ended and frees it. */
+void copy_report(struct copy *c, struct job *j, enum xfer_outcome outcome, int err,
+                 const char *text);
+
+/* The same for a file that arrived. */
+void copy_report_done(struct copy *c, struct job *j, uint64_t bytes, uint64_t resumed_at,
+                      const uint8_t sha256[DIGEST_LEN]);
+
+/* The digest of a local file: as remembered, else computed (and remembered with --remember). */
+int copy_local_sum(struct copy *c, int fd, const struct stat *sb, uint8_t out[DIGEST_LEN]);
+
+/* HOST:/path again. */
+char *copy_remote_name(const struct copy *c, const char *path, char *out, size_t cap);
+
+#endif

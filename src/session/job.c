@@ -1,0 +1,131 @@
+#include "config.h"
+
+#include "session/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct job *job_new(const char *path, const char *remote, const char *name, const char *local)
+{
+    struct job *j = calloc(1, sizeof *j);
+
+    if (!j)
+        return NULL;
+    j->path = strdup(path);
+    j->remote = strdup(remote);
+    j->name = strdup(name);
+    j->local = strdup(local);
+    if (j->path && j->remote && j->name && j->local)
+        return j;
+    job_free(j);
+    return NULL;
+}
+
+void job_free(struct job *j)
+{
+    if (!j)
+        return;
+    free(j->path);
+    free(j->remote);
+    free(j->name);
+    free(j->local);
+    free(j);
+}
+
+void job_list_init(struct job_list *l)
+{
+    *l = (struct job_list){0};
+    l->end = &l->first;
+}
+
+void job_list_push(struct job_list *l, struct job *j)
+{
+    j->next = NULL;
+    *l->end = j;
+    l->end = &j->next;
+    l->n++;
+}
+
+struct job *job_list_pop(struct job_list *l)
+{
+    struct job *j = l->first;
+
+    if (!j)
+        return NULL;
+    l->first = j->next;
+    if (!l->first)
+        l->end = &l->first;
+    l->n--;
+    return j;
+}
+
+void job_list_free(struct job_list *l)
+{
+    struct job *j;
+
+    while ((j = job_list_pop(l)))
+        job_free(j);
+}
+
+void job_queue_init(struct job_queue *q, size_t max)
+{
+    *q = (struct job_queue){.max = max};
+    pthread_mutex_init(&q->mutex, NULL);
+    pthread_cond_init(&q->changed, NULL);
+    job_list_init(&q->list);
+}
+
+void job_queue_destroy(struct job_queue *q)
+{
+    job_list_free(&q->list);
+    pthread_cond_destroy(&q->changed);
+    pthread_mutex_destroy(&q->mutex);
+}
+
+int job_queue_push(struct job_queue *q, struct job *j)
+{
+    pthread_mutex_lock(&q->mutex);
+    while (q->list.n >= q->max && !q->aborted)
+        pthread_cond_wait(&q->changed, &q->mutex);
+    bool aborted = q->aborted;
+    if (!aborted)
+        job_list_push(&q->list, j);
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->mutex);
+    if (aborted)
+        job_free(j);
+    return aborted ? -XFER_ECANCELED : 0;
+}
+
+static void end_queue(struct job_queue *q, bool abort)
+{
+    pthread_mutex_lock(&q->mutex);
+    q->closed = true;
+    q->aborted = q->aborted || abort;
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->mutex);
+}
+
+void job_queue_close(struct job_queue *q)
+{
+    end_queue(q, false);
+}
+
+void job_queue_abort(struct job_queue *q)
+{
+    end_queue(q, true);
+}
+
+int job_queue_pop(struct job_queue *q, bool wait, struct job **ret)
+{
+    pthread_mutex_lock(&q->mutex);
+    while (wait && !q->list.first && !q->closed)
+        pthread_cond_wait(&q->changed, &q->mutex);
+    struct job *j = q->aborted ? NULL : job_list_pop(&q->list);
+    int r = j ? 1 : q->closed ? -1 : 0;
+    if (j)
+        pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->mutex);
+    *ret = j;
+    return r;
+}

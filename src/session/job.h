@@ -1,0 +1,74 @@
+/* job.h - one file to move, and the bounded queue between who finds them and who moves them. */
+#ifndef XFER_SESSION_JOB_H
+#define XFER_SESSION_JOB_H
+
+#include <pthread.h>
+
+#include "store/store.h"
+#include "xfer.h"
+
+/* A directory on the way, of a tree that is sent. Lives as long as the call. */
+struct job_dir {
+    struct job_dir *parent; /* NULL: the target that was named */
+    struct job_dir *next;   /* of all, newest first */
+    char *path;             /* clean, over there */
+    char *rel;              /* within the tree */
+    mode_t mode;
+    struct timespec mtime;
+    uint64_t made; /* bit per connection that has asked for it; the bits of job_queue.mutex */
+};
+
+struct job {
+    struct job *next;
+    const struct store *store; /* of the tree the source or target is in; not owned */
+    struct job_dir *dir;       /* put: to be made first; NULL: none */
+    bool is_dir;               /* nothing but dir */
+    bool stream;               /* standard input or output */
+    bool in_tree;
+    bool known; /* size, mtime, mode, type as listed or stat'ed hold */
+    bool sent;  /* went out before without an answer: an "exists" may be our own doing */
+    bool sum_known;
+    uint64_t size;
+    struct timespec mtime;
+    mode_t mode;
+    uint8_t sum[DIGEST_LEN];
+    unsigned tries;  /* because the source changed */
+    int64_t began;
+    char *path;   /* put: source, below store or as given; get: target below store */
+    char *remote; /* clean path over there */
+    char *name;   /* as users know it */
+    char *local;  /* local path, for events */
+};
+
+struct job *job_new(const char *path, const char *remote, const char *name, const char *local);
+void job_free(struct job *j); /* NULL-safe */
+
+struct job_list { /* a plain FIFO, of one thread */
+    struct job *first, **end;
+    size_t n;
+};
+void job_list_init(struct job_list *l);
+void job_list_push(struct job_list *l, struct job *j);
+struct job *job_list_pop(struct job_list *l); /* NULL when empty */
+void job_list_free(struct job_list *l);
+
+struct job_queue {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct job_list list;
+    size_t max;
+    bool closed;  /* no more will be pushed */
+    bool aborted; /* nobody takes any more */
+};
+
+void job_queue_init(struct job_queue *q, size_t max);
+void job_queue_destroy(struct job_queue *q);
+/* Waits while the queue is full. Takes the job over, frees it when nobody takes jobs any more: then
+ * -XFER_ECANCELED. */
+int job_queue_push(struct job_queue *q, struct job *j);
+void job_queue_close(struct job_queue *q);
+void job_queue_abort(struct job_queue *q);
+/* 1 with a job; 0: none now (only without wait); -1: there will be none any more. */
+int job_queue_pop(struct job_queue *q, bool wait, struct job **ret);
+
+#endif

@@ -48,6 +48,9 @@ AC_DEFUN([XFER_SANITIZE], [
       [AC_MSG_ERROR([$CC cannot link with -fsanitize=$enable_sanitize])])
     XFER_CFLAGS="$XFER_CFLAGS $xfer_sanitize"
     XFER_LDFLAGS="$XFER_LDFLAGS $xfer_sanitize"
+    # gcc: beside a shared libasan, a shared libubsan ignores log_path, and its reports get lost.
+    AX_CHECK_LINK_FLAG([-static-libubsan], [XFER_LDFLAGS="$XFER_LDFLAGS -static-libubsan"], [],
+      [$xfer_sanitize -Werror])
   ])
   AC_SUBST([enable_sanitize])
 ])

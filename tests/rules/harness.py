@@ -43,7 +43,7 @@ def one_failure(script, limit="30"):
 
 
 GOOD = "echo 1..2; echo ok 1 - a; echo 'ok 2 - b # SKIP no reason'\n"
-REPORT = 'log=${ASAN_OPTIONS#log_path=}; log=${log%%:*}\n'
+REPORT = 'log=${ASAN_OPTIONS##*log_path=}; log=${log%%:*}\n'
 
 holds("a good program passes", failures(GOOD))
 holds("a plan may stand at the end", failures("echo ok 1 - a; echo 1..1"))

@@ -21,7 +21,8 @@ static int is_input(const struct dirent *e)
 static int replay_file(const char *dir, const char *name)
 {
     char path[4096];
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
+        return 0;
     FILE *f = fopen(path, "rb");
     if (!f)
         return 0;

@@ -111,9 +111,10 @@ static int parse_bracketed(struct parse *p, struct remote *r)
 /* Only the host is repeated: what stands before it may be a password. */
 static int wrong_user(const struct parse *p, const char *host)
 {
+    size_t n = *host == '[' ? strcspn(host, "]/") + 1 : strcspn(host, ":/");
     char shown[SHOWN];
 
-    escape_show(host, strcspn(host, ":/"), shown, sizeof shown);
+    escape_show(host, strnlen(host, n), shown, sizeof shown);
     return wrong(p, "xfer has no users: write %s%s%s", p->url ? "xfer://" : "", shown,
                  p->url ? "/PATH" : ":/PATH");
 }

@@ -58,6 +58,8 @@ BRANCHES = {"x86_64": (r"IBT.*SHSTK", "indirect branches and returns unprotected
 
 def no_branch_note(obj):
     pattern, text = BRANCHES[platform.machine()]
+    if not os.path.exists(obj):
+        return [f"{obj}: missing"]
     return [] if re.search(pattern, readelf("-n", obj)) else [f"{obj}: {text}"]
 
 

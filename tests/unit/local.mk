@@ -13,6 +13,7 @@ unit_tests = \
 	tests/unit/test_units \
 	tests/unit/test_wire \
 	tests/unit/test_store \
+	tests/unit/test_store_list \
 	tests/unit/test_addr \
 	tests/unit/test_stream
 
@@ -22,6 +23,7 @@ TESTS += $(unit_tests)
 unit_base = libbase.la $(room_libs) $(CRITERION_LIBS)
 unit_wire = libwire.la $(unit_base)
 unit_store = libstore.la $(unit_base)
+store_fixture = tests/unit/store_fixture.c tests/unit/store_fixture.h
 unit_net = libnet.la $(unit_base)
 unit_cli = libcli.a $(unit_base) $(JANSSON_LIBS)
 
@@ -43,8 +45,10 @@ tests_unit_test_units_SOURCES = tests/unit/test_units.c
 tests_unit_test_units_LDADD = $(unit_base)
 tests_unit_test_wire_SOURCES = tests/unit/test_wire.c
 tests_unit_test_wire_LDADD = $(unit_wire)
-tests_unit_test_store_SOURCES = tests/unit/test_store.c
+tests_unit_test_store_SOURCES = tests/unit/test_store.c $(store_fixture)
 tests_unit_test_store_LDADD = $(unit_store)
+tests_unit_test_store_list_SOURCES = tests/unit/test_store_list.c $(store_fixture)
+tests_unit_test_store_list_LDADD = $(unit_store)
 tests_unit_test_addr_SOURCES = tests/unit/test_addr.c
 tests_unit_test_addr_LDADD = $(unit_net)
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c

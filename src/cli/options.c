@@ -15,7 +15,7 @@
 #define HELP_COLUMNS 80
 #define HELP_INDENT 28
 
-static enum opt_result wrong(char *why, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static enum opt_result wrong(char *why, const char *fmt, ...)
 {
     va_list ap;
 

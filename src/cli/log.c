@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "cli/log.h"
-#include "cli/records.h"
 #include "cli/report.h"
 
 static void add(struct wbuf *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -79,7 +79,7 @@ void log_text(const struct xfer_request *r, const struct timespec *t, struct wbu
         wbuf_str(w, "ok");
         return;
     }
-    add(w, "failed %s: ", record_error_name(r->err));
+    add(w, "failed %s: ", err_row(r->err)->name);
     report_escaped(r->text != NULL && r->text[0] != '\0' ? r->text : xfer_strerror(r->err), w);
 }
 

@@ -64,18 +64,20 @@ static void set_rate(json_t *o, uint64_t bytes, double seconds)
     set_count(o, "bits_per_second", bits < 9e18 ? (uint64_t)bits : 0);
 }
 
-const char *record_error_name(int err)
+/* Stable token of an error: its name on the wire, or "unreachable" or "local" for what the system
+ * said. */
+static const char *error_token(int err)
 {
     if (abs(err) >= XFER_EUSAGE)
         return err_row(err)->name;
     return xfer_exit_status(err) == 3 ? "unreachable" : "local";
 }
 
-static void set_error(json_t *o, int err, const char *text)
+static void set_error(json_t *o, const char *token, int err, const char *text)
 {
     if (err == 0)
         return;
-    json_object_set_new(o, "error", json_string(record_error_name(err)));
+    json_object_set_new(o, "error", json_string(token));
     set_bytes(o, "message", text != NULL && text[0] != '\0' ? text : xfer_strerror(err));
 }
 
@@ -114,7 +116,7 @@ json_t *record_file(const struct xfer_event *ev)
         set_rate(o, ev->bytes - (ev->resumed_at < ev->bytes ? ev->resumed_at : 0), ev->seconds);
         json_object_set_new(o, "verified", json_boolean(ev->verified));
     }
-    set_error(o, ev->err, ev->text);
+    set_error(o, error_token(ev->err), ev->err, ev->text);
     return o;
 }
 
@@ -144,7 +146,7 @@ json_t *record_entry(const struct xfer_event *ev)
     set_bytes(o, "name", ev->name);
     set_bytes(o, "remote", ev->remote);
     if (e->err != 0) {
-        set_error(o, e->err, ev->text);
+        set_error(o, error_token(e->err), e->err, ev->text);
         return o;
     }
     json_object_set_new(o, "kind", json_string(kind_name(e->type)));
@@ -163,7 +165,7 @@ json_t *record_error(int err, const char *name, const char *text)
     json_t *o = record_new(err != 0 ? "error" : "warning");
 
     set_bytes(o, "name", name);
-    set_error(o, err, text);
+    set_error(o, error_token(err), err, text);
     if (err == 0)
         set_bytes(o, "message", text);
     return o;
@@ -213,7 +215,7 @@ json_t *record_request(const struct xfer_request *r, const char *time)
     set_count(o, "size_bytes", r->size);
     set_real(o, "seconds", r->seconds);
     json_object_set_new(o, "outcome", json_string(r->err == 0 ? "ok" : "failed"));
-    set_error(o, r->err, r->text);
+    set_error(o, err_row(r->err)->name, r->err, r->text);
     return o;
 }
 

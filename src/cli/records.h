@@ -24,8 +24,4 @@ json_t *record_request(const struct xfer_request *r, const char *time);
 /* As one line with its LF, to be freed by the caller; takes the reference. NULL without memory. */
 char *record_line(json_t *record);
 
-/* Stable token of an error: its name on the wire, or "unreachable" or "local" for what the system
- * said. */
-const char *record_error_name(int err);
-
 #endif

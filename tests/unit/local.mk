@@ -15,7 +15,10 @@ unit_tests = \
 	tests/unit/test_store \
 	tests/unit/test_store_list \
 	tests/unit/test_addr \
-	tests/unit/test_stream
+	tests/unit/test_stream \
+	tests/unit/test_options \
+	tests/unit/test_progress \
+	tests/unit/test_report
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -53,4 +56,10 @@ tests_unit_test_addr_SOURCES = tests/unit/test_addr.c
 tests_unit_test_addr_LDADD = $(unit_net)
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
 tests_unit_test_stream_LDADD = $(unit_net)
+tests_unit_test_options_SOURCES = tests/unit/test_options.c
+tests_unit_test_options_LDADD = libcli.a $(rooms) $(unit_base) $(JANSSON_LIBS)
+tests_unit_test_progress_SOURCES = tests/unit/test_progress.c
+tests_unit_test_progress_LDADD = $(unit_cli)
+tests_unit_test_report_SOURCES = tests/unit/test_report.c
+tests_unit_test_report_LDADD = $(unit_cli)
 endif

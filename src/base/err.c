@@ -153,7 +153,7 @@ const char *xfer_strerror(int err)
     if (row)
         return row->text;
 
-    const char *sys = e < XFER_EUSAGE ? strerrordesc_np((int)e) : NULL;
+    const char *sys = strerrordesc_np((int)e);
 
     return sys ? sys : "unknown error";
 }

@@ -78,13 +78,7 @@ bool units_parse_size(const char *s, uint64_t *bytes)
 
     if (whole > INT64_MAX / factor)
         return false;
-    whole *= factor;
-
-    uint64_t part = (uint64_t)(fraction * u->factor);
-
-    if (part > INT64_MAX - whole)
-        return false;
-    *bytes = whole + part;
+    *bytes = whole * factor + (uint64_t)(fraction * u->factor);
     return true;
 }
 

@@ -102,6 +102,8 @@ Test(escape, utf8)
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         cr_expect(escape_is_utf8(good[i], strlen(good[i])), "good %zu", i);
+    for (size_t n = 1; n < 4; n++)
+        cr_expect(!escape_is_utf8("\xf0\x9f\x98\x80", n), "cut after %zu", n);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_expect(!escape_is_utf8(bad[i], strlen(bad[i])), "bad %zu", i);
 }

@@ -104,6 +104,8 @@ Test(path, limits)
     cr_expect(p.s[PATH_CLEAN_MAX] == '\0');
     cr_expect(path_clean(in, PATH_CLEAN_MAX + 1, &p, NULL) == 0, "the last byte is a slash");
     cr_expect(path_clean(in, PATH_CLEAN_MAX + 2, &p, NULL) == -XFER_ETOOLONG);
+    in[PATH_CLEAN_MAX] = 'x';
+    cr_expect(path_clean(in, PATH_CLEAN_MAX + 1, &p, NULL) == -XFER_ETOOLONG);
     memset(in, '/', sizeof in);
     in[sizeof in - 1] = 'a';
     cr_expect(path_clean(in, sizeof in, &p, NULL) == 0 && p.len == 1, "only the clean form counts");

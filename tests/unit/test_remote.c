@@ -126,6 +126,7 @@ Test(remote, wrong_ones_are_told_what_to_write)
         {"http://x", "xfer://, xfers:// or tftp://"},
         {"user@host:/a", "no users: write host:/PATH"},
         {"user@[::1]:/a", "no users: write [::1]:/PATH"},
+        {"u@v@host:/a", "no users: write host:/PATH"},
         {"xfer://u:secret@host/a", "no users: write xfer://host/PATH"},
         {"a b:/c", "./NAME"},
         {"a\n:/c", "\"a\\n\""},

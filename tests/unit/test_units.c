@@ -24,6 +24,7 @@ Test(units, sizes_are_read)
         {"9007199254740993", 9007199254740993}, /* 2^53 + 1 */
         {"9223372036854775807", INT64_MAX},
         {"8191.5P", INT64_MAX - (UINT64_C(1) << 49) + 1},
+        {"8191.999999999999999P", INT64_MAX - 1}, /* not a bit beyond */
     };
 
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {

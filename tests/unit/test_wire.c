@@ -229,6 +229,7 @@ Test(wire, malformed_lines)
         "XFER/x",
         "XFER/1x",
         "XFER/1000",
+        "XFER/0001",
         "XFER/-1",
         "XFER/1 agent",
         "099",
@@ -396,6 +397,7 @@ Test(wire, line_limits)
     size_t n = fill(line, "NOOP ", 'x', WIRE_LINE_MAX - 1 - 5);
 
     cr_expect(decode_n(line, n, &m) == 0, "a line of 16383 bytes and its LF");
+    line[n] = 'x';
     cr_expect(decode_n(line, n + 1, &m) == -XFER_EPROTO);
     n = fill(line, "GET /a x=", 'y', WIRE_LINE_MAX - 1 - 9);
     cr_expect(decode_n(line, n, &m) == 0, "long values of unknown keys");

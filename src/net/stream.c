@@ -69,7 +69,8 @@ static int wait_for(struct stream *s, short events)
         if (left <= 0)
             return fail(s, why);
         struct timespec ts = {left / CLOCK_SEC, left % CLOCK_SEC};
-        struct pollfd p[2] = {{.fd = s->fd, .events = events}, {.fd = s->stop_fd, .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = s->fd, .events = events},
+                              {.fd = s->stop_fd, .events = POLLIN}};
         int n = ppoll(p, 2, left == CLOCK_NEVER ? NULL : &ts, NULL);
         if (n < 0 && errno != EINTR)
             return fail(s, -errno);

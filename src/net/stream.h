@@ -2,8 +2,8 @@
  *
  * Invariants
  *  - The socket is nonblocking; only stream_wait blocks, in poll.
- *  - Whoever waits to send also takes in what arrives (as far as the in-buffer has room), and whoever
- *    waits for input also sends what is pending: two peers that both talk cannot deadlock.
+ *  - Whoever waits to send also takes in what arrives (as far as the in-buffer has room), and
+ * whoever waits for input also sends what is pending: two peers that both talk cannot deadlock.
  *  - Errors are sticky: after one, every call returns it.
  */
 #ifndef XFER_NET_STREAM_H

@@ -19,7 +19,8 @@ struct landing {
     char *path; /* as the peer sent it; owned */
 };
 
-/* Renames under the target's lock, with the condition checked again there. 0 or the file's error. */
+/* Renames under the target's lock, with the condition checked again there. 0 or the file's error.
+ */
 int landing_publish(struct conn *c, struct landing *l, bool sync);
 /* Ends the writer and queues the final reply. Returns 0 or the connection's error. */
 int landing_reply(struct conn *c, struct landing *l, int err);

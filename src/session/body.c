@@ -46,8 +46,8 @@ static long read_chunk(struct chan *ch, struct body_send *b, void *buf, size_t n
         int r = b->before ? 0 : wait_for_pipe(ch, b);
         if (r < 0)
             return r;
-        ssize_t k = b->before ? pread(b->fd, buf, n, (off_t)(b->offset + b->sent))
-                              : read(b->fd, buf, n);
+        ssize_t k =
+            b->before ? pread(b->fd, buf, n, (off_t)(b->offset + b->sent)) : read(b->fd, buf, n);
         if (k >= 0)
             return k;
         if (errno != EINTR && errno != EAGAIN)

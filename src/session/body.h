@@ -1,4 +1,5 @@
-/* body.h - file bytes across a channel, hashed on the fly: one sender and one receiver for both ends.
+/* body.h - file bytes across a channel, hashed on the fly: one sender and one receiver for both
+ * ends.
  *
  * Reading, hashing and sending overlap through the kernel: while this thread hashes one chunk, the
  * socket buffer drains the one before. Chunks stay in the L2 cache (docs/decisions/004).
@@ -53,9 +54,9 @@ int body_recv(struct chan *ch, struct body_recv *b, struct wire_msg *end);
  * than max. */
 int body_discard(struct chan *ch, uint64_t max);
 
-/* Feeds the first n bytes of a file (BODY_TO_END: all) to a digest, calling tick(arg, 0) now and then
- * so that it can say that we are alive. -XFER_ECHANGED when the file is shorter. ch lends its scratch
- * buffer only. */
+/* Feeds the first n bytes of a file (BODY_TO_END: all) to a digest, calling tick(arg, 0) now and
+ * then so that it can say that we are alive. -XFER_ECHANGED when the file is shorter. ch lends its
+ * scratch buffer only. */
 int body_hash(struct chan *ch, int fd, uint64_t n, struct digest *d, body_tick tick, void *arg);
 
 #endif

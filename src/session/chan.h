@@ -24,16 +24,17 @@ void chan_free(struct chan *ch); /* closes; may be called again */
 /* CHAN_SCRATCH bytes to read files into, kept for the life of the channel. NULL without memory. */
 uint8_t *chan_scratch(struct chan *ch);
 
-/* The next message. Payload that was left untaken is skipped by its count first. 1; 0 at a clean end
- * of stream; negative: -XFER_EPROTO and -XFER_ETOOLONG are the peer's fault, -XFER_ENAME leaves the
- * connection usable (a request with a name that nobody can have). */
+/* The next message. Payload that was left untaken is skipped by its count first. 1; 0 at a clean
+ * end of stream; negative: -XFER_EPROTO and -XFER_ETOOLONG are the peer's fault, -XFER_ENAME leaves
+ * the connection usable (a request with a name that nobody can have). */
 int chan_recv(struct chan *ch, struct wire_msg *m);
 
 /* The same without waiting: 0 when no whole message has arrived. Not inside a body. */
 int chan_try_recv(struct chan *ch, struct wire_msg *m);
 
 /* Payload of the DATA that chan_recv returned: a span of at most what is left, valid until the next
- * call. > 0, 0 when the DATA is used up, negative error (-XFER_ELOST when the stream ended in it). */
+ * call. > 0, 0 when the DATA is used up, negative error (-XFER_ELOST when the stream ended in it).
+ */
 long chan_payload(struct chan *ch, const uint8_t **p);
 
 /* Queues one message. */

@@ -1,4 +1,5 @@
-/* claim.h - who writes which part: the same client may take over from its own half-open connection. */
+/* claim.h - who writes which part: the same client may take over from its own half-open connection.
+ */
 #ifndef XFER_SESSION_CLAIM_H
 #define XFER_SESSION_CLAIM_H
 

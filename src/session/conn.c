@@ -123,7 +123,8 @@ static void log_result(struct conn *c, const struct wire_msg *req, const struct 
 }
 
 /* A request that is refused before its own code runs. A PUT's body is on its way all the same. */
-static int refuse_request(struct conn *c, const struct wire_msg *req, struct op_result *res, int err)
+static int refuse_request(struct conn *c, const struct wire_msg *req, struct op_result *res,
+                          int err)
 {
     int r = conn_refuse(c, res, err, NULL);
     if (r == 0 && req->verb == WIRE_PUT && !(req->keys & WIRE_K_RESUME)) {
@@ -166,7 +167,8 @@ static int run_request(struct conn *c, const struct wire_msg *req)
     return r;
 }
 
-/* The next request; everything that is owed goes out before this waits. 1, 0 at the end, negative. */
+/* The next request; everything that is owed goes out before this waits. 1, 0 at the end, negative.
+ */
 static int next_request(struct conn *c, struct wire_msg *m)
 {
     int r = chan_try_recv(&c->ch, m);
@@ -175,7 +177,8 @@ static int next_request(struct conn *c, struct wire_msg *m)
         if (c->batch)
             batch_close(c);
         r = stream_flush(&c->ch.s);
-        c->ch.s.stop_fd = c->srv->stop_fd; /* only a connection at rest ends when the server stops */
+        c->ch.s.stop_fd =
+            c->srv->stop_fd; /* only a connection at rest ends when the server stops */
         if (r == 0)
             r = chan_recv(&c->ch, m);
         c->ch.s.stop_fd = -1;

@@ -22,26 +22,28 @@ struct conn {
 
 /* What a request came to, for its reply and its log line. */
 struct op_result {
-    int err; /* 0 or negative */
+    int err;                      /* 0 or negative */
     char text[WIRE_TEXT_MAX + 1]; /* why, where err's own text does not say enough; else "" */
     uint64_t offset, bytes, size;
     bool resumed;
     bool logged; /* a batch will log it */
 };
 
-/* Runs one request. The reply, good or bad, has been queued when it returns 0; a negative return ends
- * the connection. */
+/* Runs one request. The reply, good or bad, has been queued when it returns 0; a negative return
+ * ends the connection. */
 typedef int (*op_run)(struct conn *c, const struct wire_msg *req, const struct path *path,
                       struct op_result *res);
 
 int op_get(struct conn *c, const struct wire_msg *req, const struct path *p, struct op_result *res);
 int op_put(struct conn *c, const struct wire_msg *req, const struct path *p, struct op_result *res);
-int op_list(struct conn *c, const struct wire_msg *req, const struct path *p, struct op_result *res);
+int op_list(struct conn *c, const struct wire_msg *req, const struct path *p,
+            struct op_result *res);
 int op_sum(struct conn *c, const struct wire_msg *req, const struct path *p, struct op_result *res);
 int op_mkdir(struct conn *c, const struct wire_msg *req, const struct path *p,
              struct op_result *res);
 
-/* Queues an error reply and notes it in res. text may be NULL. Returns 0 or the connection's error. */
+/* Queues an error reply and notes it in res. text may be NULL. Returns 0 or the connection's error.
+ */
 int conn_refuse(struct conn *c, struct op_result *res, int err, const char *text);
 
 /* A tick for long computations: 102 every 5 s (arg: the conn). */

@@ -39,6 +39,7 @@ void copy_destroy(struct copy *c)
         free(d->rel);
         free(d);
     }
+    seen_free(&c->made);
     job_queue_destroy(&c->queue);
     pthread_mutex_destroy(&c->mutex);
 }
@@ -110,7 +111,8 @@ void copy_give_up(struct copy *c, int err, size_t left)
     if (left > 1)
         snprintf(text, sizeof text, "%s (%zu files that were begun are not confirmed)",
                  xfer_strerror(err), left);
-    tally_fail(c->tally, copy_remote_name(c, "", name, sizeof name), err, left > 1 ? text : NULL);
+    tally_fail(c->tally, copy_remote_name(c, c->remote.path.s, name, sizeof name), err,
+               left > 1 ? text : NULL);
 }
 
 int copy_pace(struct copy *c, uint64_t n)
@@ -164,6 +166,33 @@ int copy_local_sum(struct copy *c, int fd, const struct stat *sb, uint8_t out[DI
     free(buf);
     digest_free(d);
     return r;
+}
+
+static uint64_t inode_key(const struct stat *sb)
+{
+    return seen_key(&(uint64_t[2]){sb->st_dev, sb->st_ino}, 2 * sizeof(uint64_t));
+}
+
+bool copy_made(struct copy *c, const struct stat *target)
+{
+    if (!target->st_mode)
+        return false;
+    pthread_mutex_lock(&c->mutex);
+    bool made = seen_has(&c->made, inode_key(target));
+    pthread_mutex_unlock(&c->mutex);
+    return made;
+}
+
+int copy_note_made(struct copy *c, int fd)
+{
+    struct stat sb;
+
+    if (fstat(fd, &sb) < 0)
+        return -errno;
+    pthread_mutex_lock(&c->mutex);
+    int r = seen_add(&c->made, inode_key(&sb));
+    pthread_mutex_unlock(&c->mutex);
+    return r < 0 ? r : 0;
 }
 
 /* ---- reporting ---- */

@@ -1,17 +1,19 @@
-/* copy.h - what put and get have in common: options, a queue of jobs, workers with a connection each. */
+/* copy.h - what put and get have in common: options, a queue of jobs, workers with a connection
+ * each. */
 #ifndef XFER_SESSION_COPY_H
 #define XFER_SESSION_COPY_H
 
 #include "base/pace.h"
 #include "base/remote.h"
 #include "session/job.h"
+#include "session/seen.h"
 #include "session/tally.h"
 
-#define COPY_JOBS_MAX 64           /* connections */
-#define COPY_QUEUE 1024            /* jobs found but not begun */
-#define COPY_PENDING 256           /* requests without an answer, per connection */
-#define COPY_RESUME_MIN (1 << 20)  /* smaller files are cheaper to send again than to ask about */
-#define COPY_CHANGED_TRIES 3       /* of a file that changes while it is read */
+#define COPY_JOBS_MAX 64          /* connections */
+#define COPY_QUEUE 1024           /* jobs found but not begun */
+#define COPY_PENDING 256          /* requests without an answer, per connection */
+#define COPY_RESUME_MIN (1 << 20) /* smaller files are cheaper to send again than to ask about */
+#define COPY_CHANGED_TRIES 3      /* of a file that changes while it is read */
 
 struct copy {
     const struct xfer_copy_opts *o;
@@ -20,9 +22,10 @@ struct copy {
     int64_t deadline;
     struct job_queue queue;
     pthread_mutex_t mutex;
-    struct pace pace;      /* mutex */
-    struct job_dir *dirs;  /* mutex: of all, newest first */
-    int fatal;             /* mutex: why the workers gave up; 0: they did not */
+    struct pace pace;     /* mutex */
+    struct job_dir *dirs; /* mutex: of all, newest first */
+    struct seen made;     /* mutex: inodes of the files that this call has put in place */
+    int fatal;            /* mutex: why the workers gave up; 0: they did not */
 };
 
 int64_t copy_deadline(const struct xfer_net_opts *o);
@@ -56,6 +59,11 @@ void copy_report_done(struct copy *c, struct job *j, uint64_t bytes, uint64_t re
 
 /* The digest of a local file: as remembered, else computed (and remembered with --remember). */
 int copy_local_sum(struct copy *c, int fd, const struct stat *sb, uint8_t out[DIGEST_LEN]);
+
+/* Whether an existing target was put there by this very call: two names that the file system takes
+ * for one, and the second would replace the first. */
+bool copy_made(struct copy *c, const struct stat *target);
+int copy_note_made(struct copy *c, int fd);
 
 /* HOST:/path again. */
 char *copy_remote_name(const struct copy *c, const char *path, char *out, size_t cap);

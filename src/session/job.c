@@ -25,6 +25,7 @@ void job_free(struct job *j)
 {
     if (!j)
         return;
+    digest_free(j->out_digest);
     free(j->path);
     free(j->remote);
     free(j->name);
@@ -128,4 +129,12 @@ int job_queue_pop(struct job_queue *q, bool wait, struct job **ret)
     pthread_mutex_unlock(&q->mutex);
     *ret = j;
     return r;
+}
+
+bool job_queue_is_done(struct job_queue *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    bool done = q->aborted || (q->closed && !q->list.first);
+    pthread_mutex_unlock(&q->mutex);
+    return done;
 }

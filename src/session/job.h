@@ -15,7 +15,7 @@ struct job_dir {
     char *rel;              /* within the tree */
     mode_t mode;
     struct timespec mtime;
-    uint64_t made; /* bit per connection that has asked for it; the bits of job_queue.mutex */
+    uint64_t made; /* bit per connection that has asked for it; under copy.mutex */
 };
 
 struct job {
@@ -32,8 +32,12 @@ struct job {
     struct timespec mtime;
     mode_t mode;
     uint8_t sum[DIGEST_LEN];
-    unsigned tries;  /* because the source changed */
+    uint64_t reached; /* the furthest that any attempt got */
+    unsigned tries;   /* because the source changed */
     int64_t began;
+    struct digest *out_digest; /* of what went to standard output so far; owned */
+    uint64_t out_bytes;
+    char out_etag[STORE_ETAG_MAX + 1]; /* of the version it came from */
     char *path;   /* put: source, below store or as given; get: target below store */
     char *remote; /* clean path over there */
     char *name;   /* as users know it */
@@ -70,5 +74,7 @@ void job_queue_close(struct job_queue *q);
 void job_queue_abort(struct job_queue *q);
 /* 1 with a job; 0: none now (only without wait); -1: there will be none any more. */
 int job_queue_pop(struct job_queue *q, bool wait, struct job **ret);
+/* Whether pop would say -1. */
+bool job_queue_is_done(struct job_queue *q);
 
 #endif

@@ -58,8 +58,8 @@ static int connect_once(struct peer *p)
 
     if (until > p->deadline)
         until = p->deadline;
-    int fd = addr_connect(p->remote->host, port, p->o->family, p->o->bind_addr,
-                          stop_fd(p->o->stop), until, &reached);
+    int fd = addr_connect(p->remote->host, port, p->o->family, p->o->bind_addr, stop_fd(p->o->stop),
+                          until, &reached);
     if (fd < 0)
         return clock_now() >= p->deadline ? -XFER_EDEADLINE : fd;
     int r = chan_init(&p->ch, fd, stop_fd(p->o->stop));

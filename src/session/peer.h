@@ -22,9 +22,9 @@ void peer_init(struct peer *p, const struct xfer_net_opts *o, const struct remot
                struct tally *t, int64_t deadline, uint64_t rate);
 void peer_close(struct peer *p);
 
-/* Makes sure that there is a connection; the hello is queued with it. After a loss it waits (0.25 s,
- * doubled each time, at most 8 s, with jitter) and counts; the first time it never waits: an unknown
- * name or a closed port is said at once. */
+/* Makes sure that there is a connection; the hello is queued with it. After a loss it waits (0.25
+ * s, doubled each time, at most 8 s, with jitter) and counts; the first time it never waits: an
+ * unknown name or a closed port is said at once. */
 int peer_open(struct peer *p);
 
 /* The next message, hello and signs of life taken out. 1 or a negative error; never 0: an end of
@@ -35,8 +35,9 @@ int peer_try_recv(struct peer *p, struct wire_msg *m);
 /* Something was achieved: attempts are counted anew. */
 void peer_progress(struct peer *p);
 
-/* After an error of the connection: closes it and says what comes next. 0: try again with peer_open;
- * else the error that ends it all: stopped, out of time, out of attempts, not a server of ours. */
+/* After an error of the connection: closes it and says what comes next. 0: try again with
+ * peer_open; else the error that ends it all: stopped, out of time, out of attempts, not a server
+ * of ours. */
 int peer_lost(struct peer *p, int err);
 
 /* Queues a request without a body. keys and fields other than these are the caller's in m. */

@@ -255,8 +255,8 @@ static bool accept_all(struct server *srv, struct turnaway *t, int listener)
 {
     for (;;) {
         struct addr peer = {.len = sizeof peer.ss};
-        int fd = accept4(listener, (struct sockaddr *)&peer.ss, &peer.len,
-                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd =
+            accept4(listener, (struct sockaddr *)&peer.ss, &peer.len, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
             addr_tune(fd);
             admit(srv, t, fd, &peer);

@@ -18,8 +18,8 @@ struct server {
     int stop_fd;                     /* constant */
     int64_t idle;                    /* constant, ns */
     pthread_mutex_t mutex;
-    pthread_cond_t changed; /* n_conns went down */
-    unsigned n_conns;       /* mutex */
+    pthread_cond_t changed;    /* n_conns went down */
+    unsigned n_conns;          /* mutex */
     pthread_mutex_t log_mutex; /* one on_request or on_note at a time */
     /* Held from the check of a condition (if=...) to the rename, by hash of the target. */
     pthread_mutex_t target_locks[SERVER_TARGET_LOCKS];

@@ -59,6 +59,8 @@ void tally_file(struct tally *t, struct xfer_event *ev)
         t->t.bytes += ev->bytes;
     if (ev->outcome == XFER_FAILED)
         t->err = err_merge(t->err, ev->err);
+    if (ev->outcome == XFER_SKIPPED && ev->err)
+        t->special++;
     tell(t, ev);
     pthread_mutex_unlock(&t->mutex);
 }
@@ -79,7 +81,8 @@ void tally_fail(struct tally *t, const char *name, int err, const char *text)
 
     pthread_mutex_lock(&t->mutex);
     t->err = err_merge(t->err, err);
-    tell(t, &ev);
+    if (err != -XFER_ECANCELED) /* who stopped us knows */
+        tell(t, &ev);
     pthread_mutex_unlock(&t->mutex);
 }
 

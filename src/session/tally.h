@@ -1,4 +1,5 @@
-/* tally.h - what a client call has come to so far, and the one place that tells its caller. Thread-safe. */
+/* tally.h - what a client call has come to so far, and the one place that tells its caller.
+ * Thread-safe. */
 #ifndef XFER_SESSION_TALLY_H
 #define XFER_SESSION_TALLY_H
 

@@ -1,0 +1,386 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session/copy.h"
+#include "session/dest.h"
+#include "session/expand.h"
+#include "session/filter.h"
+#include "session/get_worker.h"
+#include "session/query.h"
+
+#define LOCAL_MAX (PATH_CLEAN_MAX * 2 + 2)
+
+/* The remotes of one server. */
+struct get {
+    struct copy copy;
+    struct dest *dest;
+    const struct remote *remotes;
+    size_t n;
+    struct peer lister; /* a recursive LIST runs on a connection of its own */
+    struct seen names;  /* targets so far */
+};
+
+/* ---- jobs ---- */
+
+static void take_facts(struct job *j, const struct wire_msg *e)
+{
+    j->known = true;
+    j->size = e->keys & WIRE_K_SIZE ? e->size : 0;
+    j->mtime = e->keys & WIRE_K_MTIME ? e->mtime : (struct timespec){0};
+    j->mode = e->keys & WIRE_K_MODE ? e->mode & 0777 : 0;
+    j->sum_known = (e->keys & WIRE_K_SHA256) != 0;
+    if (j->sum_known)
+        memcpy(j->sum, e->sha256, DIGEST_LEN);
+}
+
+/* target: below the destination. e: what is known of the file, or NULL. */
+static struct job *new_job(struct get *g, const char *remote, const char *target, const char *name,
+                           const struct wire_msg *e)
+{
+    char local[LOCAL_MAX];
+    struct dest *d = g->dest;
+
+    struct job *j = job_new(target, remote, name, dest_show(d, target, local, sizeof local));
+    if (!j)
+        return NULL;
+    j->store = &d->store;
+    j->stream = d->stream;
+    if (e)
+        take_facts(j, e);
+    return j;
+}
+
+static int report_failed(struct get *g, const char *remote, int err, const char *text)
+{
+    struct job *j = new_job(g, remote, path_base(remote), path_base(remote), NULL);
+
+    if (!j)
+        return -ENOMEM;
+    copy_report(&g->copy, j, XFER_FAILED, err, text);
+    return 0;
+}
+
+static int push(struct get *g, struct job *j)
+{
+    tally_expect(g->copy.tally, 1, j->known ? j->size : 0);
+    return job_queue_push(&g->copy.queue, j);
+}
+
+/* Two sources for one target: the second is refused, never silently the winner. 1: it is new. */
+static int claim_name(struct get *g, const char *target)
+{
+    return g->dest->stream ? 1 : seen_add(&g->names, seen_key(target, strlen(target)));
+}
+
+static int get_file(struct get *g, const struct path *remote, bool in_tree,
+                    const struct wire_msg *e)
+{
+    const char *base = path_base(remote->s);
+    const char *target = g->dest->into || g->dest->stream ? base : g->dest->name;
+
+    int r = claim_name(g, target);
+    if (r <= 0)
+        return r < 0 ? r : report_failed(g, remote->s, -XFER_ECOLLISION, NULL);
+    struct job *j = new_job(g, remote->s, target, base, e);
+    if (!j)
+        return -ENOMEM;
+    j->in_tree = in_tree;
+    return push(g, j);
+}
+
+/* ---- trees ---- */
+
+struct tree {
+    struct get *g;
+    const struct path *remote;
+    struct path base; /* below the destination: "" when the tree is poured */
+    bool again;       /* the listing was broken off and begins anew */
+};
+
+static int note_dir(struct get *g, const char *target, const struct wire_msg *e)
+{
+    struct job_dir *d = calloc(1, sizeof *d);
+
+    if (!d || !(d->path = strdup(target))) {
+        free(d);
+        return -ENOMEM;
+    }
+    d->mtime = e->mtime;
+    d->next = g->copy.dirs;
+    g->copy.dirs = d;
+    return 0;
+}
+
+static int get_dir(struct tree *t, const char *target, struct job *j, const struct wire_msg *e)
+{
+    struct get *g = t->g;
+    const struct xfer_copy_opts *o = g->copy.o;
+    mode_t mode = (e->keys & WIRE_K_MODE) && !o->no_preserve ? (e->mode & 0777) | 0700 : 0777;
+    struct stat sb;
+
+    if (o->dry_run) {
+        job_free(j);
+        return 0;
+    }
+    int r = store_mkdir(&g->dest->store, target, mode, false);
+    if (r == -EEXIST) {
+        r = store_stat(&g->dest->store, target, false, &sb);
+        r = r < 0 ? r : S_ISDIR(sb.st_mode) ? 0 : -ENOTDIR;
+    }
+    if (r < 0) {
+        copy_report(&g->copy, j, XFER_FAILED, r, NULL);
+        return 0;
+    }
+    job_free(j);
+    tally_dir(g->copy.tally);
+    return e->keys & WIRE_K_MTIME ? note_dir(g, target, e) : 0;
+}
+
+static int skip_special(struct tree *t, struct job *j, const struct wire_msg *e)
+{
+    const char *why = e->type == 'l' ? "a symlink that leads out of the tree or nowhere: skipped"
+                                     : "not a regular file: skipped";
+    int err = e->keys & WIRE_K_ERROR ? e->error : -XFER_ENOTREG;
+
+    copy_report(&t->g->copy, j, XFER_SKIPPED, t->g->copy.o->skip_special ? 0 : err, why);
+    return 0;
+}
+
+static int get_entry(void *arg, const struct wire_msg *e)
+{
+    struct tree *t = arg;
+    struct get *g = t->g;
+    const struct xfer_copy_opts *o = g->copy.o;
+    struct path remote, target;
+
+    if (filter_excludes(o->filters, o->n_filters, e->path, e->type == 'd'))
+        return 0;
+    if (path_join(t->remote, e->path, &remote) < 0 || path_join(&t->base, e->path, &target) < 0)
+        return report_failed(g, e->path, -XFER_ETOOLONG, NULL);
+    int r = claim_name(g, target.s);
+    if (r <= 0 && t->again)
+        return r;
+    if (r <= 0)
+        return r < 0 ? r : report_failed(g, remote.s, -XFER_ECOLLISION, "listed twice");
+    struct job *j = new_job(g, remote.s, target.s, e->path, e);
+    if (!j)
+        return -ENOMEM;
+    j->in_tree = true;
+    if (e->type == 'l' || e->type == 'o')
+        return skip_special(t, j, e);
+    if (e->keys & WIRE_K_ERROR) {
+        copy_report(&g->copy, j, XFER_FAILED, e->error, NULL);
+        return 0;
+    }
+    return e->type == 'd' ? get_dir(t, target.s, j, e) : push(g, j);
+}
+
+/* "src" makes dest/src, "src/" and the root pour their contents into dest. */
+static int get_tree(struct get *g, const struct path *remote, bool pour, const struct wire_msg *e)
+{
+    struct tree t = {.g = g, .remote = remote};
+    bool sums = g->copy.o->update == XFER_UPDATE_DIGEST;
+    int r = 0;
+
+    if (!pour && remote->len) {
+        const char *base = path_base(remote->s);
+        struct job *j = new_job(g, remote->s, base, base, NULL);
+        if (!j)
+            return -ENOMEM;
+        r = path_join(&t.base, base, &t.base);
+        if (r == 0)
+            r = get_dir(&t, base, j, e);
+    }
+    while (r == 0) {
+        r = query_list(&g->lister, remote->s, true, sums, get_entry, &t);
+        if (r == 0 || !query_again(&g->lister, &r))
+            break;
+        t.again = true;
+        r = 0;
+    }
+    if (r < 0 && r != -XFER_ECANCELED)
+        return report_failed(g, remote->s, r, NULL);
+    return r;
+}
+
+/* ---- what was asked ---- */
+
+/* One path, after wildcards: its type decides, where that matters. */
+static int get_path(struct get *g, const struct path *remote, bool slash, bool in_tree)
+{
+    const struct xfer_copy_opts *o = g->copy.o;
+    struct wire_msg e;
+
+    if (!o->recursive && !o->dry_run && o->update == XFER_UPDATE_ALL && !slash)
+        return get_file(g, remote, in_tree, NULL);
+    int r = query_self(&g->lister, remote->s, o->update == XFER_UPDATE_DIGEST, &e);
+    if (r < 0)
+        return r == -XFER_ECANCELED ? r : report_failed(g, remote->s, r, NULL);
+    if (e.type == 'd')
+        return o->recursive
+                   ? get_tree(g, remote, slash, &e)
+                   : report_failed(g, remote->s, -XFER_EISDIR, "is a directory (-r gets it whole)");
+    if (slash)
+        return report_failed(g, remote->s, -XFER_ENOTDIR, NULL);
+    return get_file(g, remote, in_tree, &e);
+}
+
+static int get_matches(struct get *g, const struct remote *remote)
+{
+    struct expansion found = {0};
+    struct path p;
+    int r;
+
+    do {
+        expansion_free(&found);
+        r = expand(&g->lister, remote->path.s, &found);
+    } while (r < 0 && query_again(&g->lister, &r));
+    if (r == 0 && found.n == 0)
+        r = report_failed(g, remote->path.s, -XFER_ENOTFOUND, "no match");
+    else if (r < 0 && r != -XFER_ECANCELED)
+        r = report_failed(g, remote->path.s, r, NULL);
+    for (size_t i = 0; r == 0 && i < found.n; i++) {
+        r = path_clean(found.path[i], strlen(found.path[i]), &p, NULL);
+        if (r == 0)
+            r = get_path(g, &p, remote->dir_slash, true);
+    }
+    expansion_free(&found);
+    return r;
+}
+
+static int get_remote(struct get *g, const struct remote *remote)
+{
+    struct wire_msg e;
+
+    if (!expand_is_glob(remote->path.s))
+        return get_path(g, &remote->path, remote->dir_slash, false);
+    int r = query_self(&g->lister, remote->path.s, false, &e);
+    if (r == 0)
+        return get_path(g, &remote->path, remote->dir_slash, false);
+    return r == -XFER_ENOTFOUND ? get_matches(g, remote)
+                                : report_failed(g, remote->path.s, r, NULL);
+}
+
+static int produce(struct copy *c, void *arg)
+{
+    struct get *g = arg;
+    int r = 0;
+
+    peer_init(&g->lister, &c->o->net, &c->remote, c->tally, c->deadline, 0);
+    for (size_t i = 0; r == 0 && i < g->n; i++)
+        r = get_remote(g, &g->remotes[i]);
+    peer_close(&g->lister);
+    return r;
+}
+
+/* Last, since every file that arrives moves them; the deepest first, since the list is newest
+ * first. */
+static void set_dir_times(struct get *g)
+{
+    for (struct job_dir *d = g->copy.dirs; d; d = d->next)
+        store_set_dir_mtime(&g->dest->store, d->path, d->mtime);
+}
+
+/* ---- servers ---- */
+
+static bool same_server(const struct remote *a, const struct remote *b)
+{
+    return strcmp(a->host, b->host) == 0 && a->port == b->port;
+}
+
+static void get_from_server(const struct xfer_copy_opts *o, struct tally *t, struct dest *d,
+                            const struct remote *remotes, size_t n, int64_t deadline)
+{
+    struct get g = {.dest = d, .remotes = remotes, .n = n};
+    struct xfer_copy_opts one = *o;
+
+    if (d->stream) /* one after the other, or their bytes would mix */
+        one.jobs = 1;
+    copy_init(&g.copy, &one, t, &remotes[0], deadline);
+    copy_run(&g.copy, get_worker, produce, &g);
+    if (!o->no_preserve && !o->dry_run)
+        set_dir_times(&g);
+    seen_free(&g.names);
+    copy_destroy(&g.copy);
+}
+
+static int parse_remotes(struct tally *t, const char *const *words, size_t n, struct remote *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        char why[256] = "not a remote: write HOST:/PATH";
+        int r = remote_parse(words[i], &ret[i], why, sizeof why);
+        if (r == 1 && ret[i].scheme != REMOTE_XFER) {
+            snprintf(why, sizeof why, "this version speaks xfer:// only");
+            r = 0;
+        }
+        if (r != 1) {
+            tally_fail(t, words[i], r < 0 ? r : -XFER_EUSAGE, why);
+            return -XFER_EUSAGE;
+        }
+    }
+    return 0;
+}
+
+/* Whether a single remote with -r is a directory decides what DEST means. */
+static int is_tree(const struct xfer_copy_opts *o, struct tally *t, const struct remote *r,
+                   int64_t deadline)
+{
+    struct wire_msg e;
+    struct peer p;
+
+    if (!o->recursive || r->path.len == 0 || r->dir_slash)
+        return o->recursive;
+    peer_init(&p, &o->net, r, t, deadline, 0);
+    int err = query_self(&p, r->path.s, false, &e);
+    peer_close(&p);
+    return err < 0 ? err : e.type == 'd';
+}
+
+static int get_all(const struct xfer_copy_opts *o, struct tally *t, const struct remote *remotes,
+                   size_t n, const char *dest)
+{
+    int64_t deadline = copy_deadline(&o->net);
+    bool several = n > 1 || expand_is_glob(remotes[0].path.s);
+    struct dest d;
+
+    int tree = several ? o->recursive : is_tree(o, t, &remotes[0], deadline);
+    if (tree < 0)
+        return tree;
+    if (dest && strcmp(dest, "-") == 0)
+        several = false;
+    int r = dest_open(&d, dest, o, several, tree > 0);
+    for (size_t i = 0; r == 0 && i < n;) {
+        size_t k = 1;
+        while (i + k < n && same_server(&remotes[i], &remotes[i + k]))
+            k++;
+        get_from_server(o, t, &d, &remotes[i], k, deadline);
+        i += k;
+    }
+    if (r < 0)
+        tally_fail(t, dest ? dest : ".", r, NULL);
+    dest_close(&d);
+    return 0;
+}
+
+int xfer_get(const struct xfer_copy_opts *o, const char *const *remotes, size_t n, const char *dest,
+             struct xfer_totals *totals)
+{
+    struct remote *parsed = calloc(n ? n : 1, sizeof *parsed);
+    struct tally t;
+
+    tally_init(&t, &o->net);
+    int r = parsed && n ? parse_remotes(&t, remotes, n, parsed) : parsed ? -XFER_EUSAGE : -ENOMEM;
+    if (r == 0) {
+        r = get_all(o, &t, parsed, n, dest);
+        if (r < 0)
+            tally_fail(&t, remotes[0], r, NULL);
+    } else if (r == -ENOMEM) {
+        tally_fail(&t, NULL, r, NULL);
+    }
+    free(parsed);
+    return tally_finish(&t, totals);
+}

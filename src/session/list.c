@@ -1,0 +1,103 @@
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "session/copy.h"
+#include "session/expand.h"
+#include "session/query.h"
+
+struct list {
+    const struct xfer_list_opts *o;
+    struct tally tally;
+    struct remote remote;
+    struct peer peer;
+    const char *below; /* directory that names are shown with; "" for the one that was asked */
+};
+
+static int show_entry(void *arg, const struct wire_msg *m)
+{
+    struct list *l = arg;
+    char name[PATH_CLEAN_MAX * 2 + 2], remote[PATH_CLEAN_MAX * 2 + 300];
+    struct xfer_event ev = {.type = XFER_EV_ENTRY, .name = name, .remote = remote};
+
+    if (strlen(m->path) != m->path_len)
+        return -XFER_EPROTO;
+    snprintf(name, sizeof name, "%s%s%s", l->below, l->below[0] && m->path[0] ? "/" : "", m->path);
+    remote_show(&l->remote, m->path, remote, sizeof remote);
+    ev.entry.type = m->type;
+    ev.entry.err = m->keys & WIRE_K_ERROR ? m->error : 0;
+    ev.entry.size = m->keys & WIRE_K_SIZE ? m->size : 0;
+    ev.entry.mode = m->keys & WIRE_K_MODE ? m->mode : 0;
+    if (m->keys & WIRE_K_MTIME)
+        ev.entry.mtime = m->mtime;
+    ev.entry.has_sha256 = (m->keys & WIRE_K_SHA256) != 0;
+    if (ev.entry.has_sha256)
+        memcpy(ev.entry.sha256, m->sha256, sizeof ev.entry.sha256);
+    tally_entry(&l->tally, &ev);
+    return 0;
+}
+
+/* A directory's contents, or the file itself. */
+static int list_path(struct list *l, const char *path)
+{
+    struct wire_msg e;
+
+    int r = query_self(&l->peer, path, l->o->sha256, &e);
+    if (r < 0)
+        return r;
+    return e.type == 'd' ? query_list(&l->peer, path, l->o->recursive, l->o->sha256, show_entry, l)
+                         : show_entry(l, &e);
+}
+
+/* Each match of a wildcard as ls has it: directories by their contents, under their name. */
+static int list_matches(struct list *l)
+{
+    struct expansion found = {0};
+
+    int r = expand(&l->peer, l->remote.path.s, &found);
+    if (r == 0 && found.n == 0)
+        r = -XFER_ENOTFOUND;
+    for (size_t i = 0; r == 0 && i < found.n; i++) {
+        struct wire_msg e;
+        r = query_self(&l->peer, found.path[i], l->o->sha256, &e);
+        if (r < 0)
+            break;
+        l->below = e.type == 'd' ? path_base(found.path[i]) : "";
+        r = e.type == 'd'
+                ? query_list(&l->peer, found.path[i], l->o->recursive, l->o->sha256, show_entry, l)
+                : show_entry(l, &e);
+    }
+    expansion_free(&found);
+    return r;
+}
+
+static int run(struct list *l)
+{
+    int r = list_path(l, l->remote.path.s);
+
+    return r == -XFER_ENOTFOUND && expand_is_glob(l->remote.path.s) ? list_matches(l) : r;
+}
+
+int xfer_list(const struct xfer_list_opts *o, const char *remote, struct xfer_totals *totals)
+{
+    struct list l = {.o = o, .below = ""};
+    char why[256] = "not a remote: write HOST:/PATH";
+
+    tally_init(&l.tally, &o->net);
+    int r = remote_parse(remote, &l.remote, why, sizeof why);
+    if (r == 1 && l.remote.scheme != REMOTE_XFER) {
+        snprintf(why, sizeof why, "this version speaks xfer:// only");
+        r = 0;
+    }
+    if (r != 1) {
+        tally_fail(&l.tally, remote, r < 0 ? r : -XFER_EUSAGE, why);
+        return tally_finish(&l.tally, totals);
+    }
+    peer_init(&l.peer, &o->net, &l.remote, &l.tally, copy_deadline(&o->net), 0);
+    r = run(&l);
+    if (r < 0)
+        tally_fail(&l.tally, remote, r, NULL);
+    peer_close(&l.peer);
+    return tally_finish(&l.tally, totals);
+}

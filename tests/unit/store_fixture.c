@@ -45,7 +45,8 @@ static void remove_below(int fd)
             continue;
         if (unlinkat(fd, e->d_name, 0) == 0)
             continue;
-        fchmodat(fd, e->d_name, 0700, 0);
+        if (fchmodat(fd, e->d_name, 0700, 0) != 0)
+            continue;
         sub = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (sub >= 0)
             remove_below(sub);

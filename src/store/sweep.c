@@ -95,6 +95,12 @@ bool sweep_table_due(struct sweep_table *t, const char *path, size_t len)
     return due;
 }
 
+/* What is hidden may be of either case; what we make is lower. */
+static bool is_own_name(const char *name)
+{
+    return path_is_hidden(name, strlen(name)) && !strpbrk(name, "ABCDEF");
+}
+
 /* By ctime: the mtime is already that of the source when a temporary is finished. */
 static bool is_stale(const struct stat *sb, const char *name, time_t now)
 {
@@ -149,7 +155,7 @@ int store_sweep(int dir_fd, time_t now)
 
         if (!e)
             break;
-        if (path_is_hidden(e->d_name, strlen(e->d_name)))
+        if (is_own_name(e->d_name))
             removed += remove_leftover(fd, e->d_name, now);
     }
     closedir(d);

@@ -14,6 +14,10 @@ unit_tests = \
 	tests/unit/test_wire \
 	tests/unit/test_store \
 	tests/unit/test_store_list \
+	tests/unit/test_store_part \
+	tests/unit/test_store_record \
+	tests/unit/test_store_sweep \
+	tests/unit/test_store_writer \
 	tests/unit/test_addr \
 	tests/unit/test_stream \
 	tests/unit/test_options \
@@ -52,6 +56,14 @@ tests_unit_test_store_SOURCES = tests/unit/test_store.c $(store_fixture)
 tests_unit_test_store_LDADD = $(unit_store)
 tests_unit_test_store_list_SOURCES = tests/unit/test_store_list.c $(store_fixture)
 tests_unit_test_store_list_LDADD = $(unit_store)
+tests_unit_test_store_part_SOURCES = tests/unit/test_store_part.c $(store_fixture)
+tests_unit_test_store_part_LDADD = $(unit_store)
+tests_unit_test_store_record_SOURCES = tests/unit/test_store_record.c $(store_fixture)
+tests_unit_test_store_record_LDADD = $(unit_store)
+tests_unit_test_store_sweep_SOURCES = tests/unit/test_store_sweep.c $(store_fixture)
+tests_unit_test_store_sweep_LDADD = $(unit_store)
+tests_unit_test_store_writer_SOURCES = tests/unit/test_store_writer.c $(store_fixture)
+tests_unit_test_store_writer_LDADD = $(unit_store)
 tests_unit_test_addr_SOURCES = tests/unit/test_addr.c
 tests_unit_test_addr_LDADD = $(unit_net)
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c

@@ -268,7 +268,7 @@ void progress_update(struct progress *p, const struct xfer_event *ev)
     if (!p->on)
         return;
     now = now_seconds();
-    s.rate = progress_rate_update(&p->rate, now, ev->bytes_done - ev->resumed_at);
+    s.rate = progress_rate_update(&p->rate, now, ev->bytes_done);
     if (now < p->next_at || !in_foreground())
         return;
     p->next_at = now + DRAW_INTERVAL;

@@ -134,16 +134,17 @@ void report_error(const struct report_style *st, const char *name, int err, cons
                   struct wbuf *w)
 {
     const char *why = xfer_strerror(err), *hint = hint_of(st, err);
-    bool more = text != NULL && text[0] != '\0' && strcmp(text, why) != 0;
+    bool more = text != NULL && text[0] != '\0' && strcasecmp(text, why) != 0;
+    bool complete = more && strcasestr(text, why) != NULL;
 
     wbuf_str(w, "xfer: ");
     if (name != NULL && name[0] != '\0') {
         report_escaped(name, w);
         wbuf_str(w, ": ");
     }
-    if (!more || strstr(text, why) == NULL)
+    if (!complete)
         wbuf_str(w, why);
-    if (more && strstr(text, why) == NULL)
+    if (more && !complete)
         wbuf_str(w, ": ");
     if (more)
         report_escaped(text, w);
@@ -170,7 +171,9 @@ void report_problem(const struct report_style *st, const struct xfer_event *ev, 
     }
     wbuf_str(w, "xfer: ");
     report_escaped(culprit(st, ev), w);
-    wbuf_str(w, ": skipped: ");
+    wbuf_str(w, ": ");
+    if (ev->text == NULL || strstr(ev->text, "skipped") == NULL)
+        wbuf_str(w, "skipped: ");
     report_escaped(ev->text != NULL ? ev->text : xfer_strerror(ev->err), w);
 }
 

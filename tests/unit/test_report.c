@@ -135,6 +135,16 @@ Test(report, problems)
           .outcome = XFER_SKIPPED,
           .err = -XFER_ENOTREG},
          "xfer: d/l: skipped: not a regular file"},
+        {&put_utf8,
+         {.name = "l", .local = "d/l", .outcome = XFER_SKIPPED, .text = "a FIFO: skipped"},
+         "xfer: d/l: a FIFO: skipped"},
+        {&put_utf8,
+         {.name = "d",
+          .local = "d",
+          .outcome = XFER_FAILED,
+          .err = -EISDIR,
+          .text = "is a directory (-r copies it)"},
+         "xfer: d: is a directory (-r copies it)"},
     };
 
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {

@@ -349,6 +349,7 @@ static int agree_on_offset(struct worker *w, int fd, const struct stat *sb, uint
         peer_progress(&w->peer);
     }
     m.verb = WIRE_FROM;
+    m.keys = 0;
     m.offset = *offset;
     r = chan_send(&w->peer.ch, &m);
     return r < 0 ? r : 1;

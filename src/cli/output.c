@@ -216,7 +216,8 @@ int output_finish(struct output *out, int result, int interrupt, const char *tar
     progress_clear(&out->progress);
     if (result != 0 && result != -XFER_ECANCELED && out->problems == 0)
         output_error(out, target, result, NULL);
-    if (!out->quiet && (out->saw_tree || (out->recursive && result == 0)))
+    /* Whoever closed standard output has seen enough: out_close has the last word then. */
+    if (out_flush() && !out->quiet && (out->saw_tree || (out->recursive && result == 0)))
         tell_total(out, t);
     if (result != 0 && interrupt != 0)
         tell_interrupt(out);

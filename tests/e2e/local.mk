@@ -1,8 +1,9 @@
 # The built program from end to end.
 
-e2e_tests =
+e2e_tests = \
+	tests/e2e/test_basics.py
 
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)
 endif
-EXTRA_DIST += $(e2e_tests)
+EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py

@@ -153,9 +153,9 @@ static int body_message(struct chan *ch, struct body_recv *b, const struct wire_
 int body_recv(struct chan *ch, struct body_recv *b, struct wire_msg *end)
 {
     for (;;) {
-        int r = chan_recv(ch, end);
-        if (r <= 0)
-            return r < 0 ? r : -XFER_ELOST;
+        int r = chan_expect(ch, end);
+        if (r < 0)
+            return r;
         r = body_message(ch, b, end);
         if (r <= 0)
             return r;
@@ -185,9 +185,9 @@ int body_discard(struct chan *ch, uint64_t max)
     for (;;) {
         int r = discard_payload(ch, &max);
         if (r == 0)
-            r = chan_recv(ch, &m);
-        if (r <= 0)
-            return r < 0 ? r : -XFER_ELOST;
+            r = chan_expect(ch, &m);
+        if (r < 0)
+            return r;
         if (m.verb == WIRE_END || m.verb == WIRE_ABORT)
             return 0;
         if (m.verb != WIRE_DATA && m.verb != WIRE_REPLY)

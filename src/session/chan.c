@@ -57,6 +57,15 @@ int chan_recv(struct chan *ch, struct wire_msg *m)
     return r <= 0 ? r : decode(ch, line, n, m);
 }
 
+int chan_expect(struct chan *ch, struct wire_msg *m)
+{
+    int r = chan_recv(ch, m);
+
+    if (r == 0)
+        r = ch->s.err = -XFER_ELOST;
+    return r;
+}
+
 int chan_try_recv(struct chan *ch, struct wire_msg *m)
 {
     const char *line;
@@ -75,7 +84,7 @@ long chan_payload(struct chan *ch, const uint8_t **p)
     size_t max = ch->body_left < SIZE_MAX ? (size_t)ch->body_left : SIZE_MAX;
     long n = stream_span(&ch->s, max, p);
     if (n == 0)
-        return -XFER_ELOST;
+        return ch->s.err = -XFER_ELOST;
     if (n > 0)
         ch->body_left -= (uint64_t)n;
     return n;

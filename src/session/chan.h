@@ -29,6 +29,9 @@ uint8_t *chan_scratch(struct chan *ch);
  * the connection usable (a request with a name that nobody can have). */
 int chan_recv(struct chan *ch, struct wire_msg *m);
 
+/* The same where the stream must not end yet: an end is -XFER_ELOST, and sticky. 1 or negative. */
+int chan_expect(struct chan *ch, struct wire_msg *m);
+
 /* The same without waiting: 0 when no whole message has arrived. Not inside a body. */
 int chan_try_recv(struct chan *ch, struct wire_msg *m);
 

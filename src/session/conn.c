@@ -253,9 +253,10 @@ static void last_words(struct conn *c, int err)
         linger(c);
 }
 
+/* What ended a connection, unless it was the peer's leaving, which its request has told of. */
 static void log_end(struct conn *c, int err)
 {
-    if (err == -XFER_ECANCELED)
+    if (err == -XFER_ECANCELED || err == -XFER_ELOST || err == -ECONNRESET || err == -EPIPE)
         return;
     struct xfer_request r = {.peer = c->peer, .verb = "-", .path = "", .err = err};
     conn_log(c, &r);

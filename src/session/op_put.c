@@ -93,9 +93,9 @@ static int settle_resume(struct conn *c, struct put *u)
         r = stream_flush(&c->ch.s);
     do { /* DATA 0: the client is hashing its own prefix */
         if (r == 0)
-            r = chan_recv(&c->ch, &m);
-        if (r <= 0)
-            return r < 0 ? r : -XFER_ELOST;
+            r = chan_expect(&c->ch, &m);
+        if (r < 0)
+            return r;
         r = 0;
     } while (m.verb == WIRE_DATA && m.length == 0);
     if (m.verb == WIRE_ABORT)

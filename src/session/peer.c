@@ -149,9 +149,7 @@ static int screen(struct peer *p, const struct wire_msg *m)
 int peer_recv(struct peer *p, struct wire_msg *m)
 {
     for (;;) {
-        int r = chan_recv(&p->ch, m);
-        if (r == 0)
-            r = -XFER_ELOST;
+        int r = chan_expect(&p->ch, m);
         if (r > 0)
             r = screen(p, m);
         if (r != 0)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 struct digest {
@@ -59,6 +60,11 @@ void digest_of(const void *p, size_t n, uint8_t out[DIGEST_LEN])
 {
     if (EVP_Digest(n > 0 ? p : "", n, out, NULL, EVP_sha256(), NULL) != 1)
         memset(out, 0, DIGEST_LEN);
+}
+
+void digest_thread_done(void)
+{
+    OPENSSL_thread_stop();
 }
 
 void digest_hex(const uint8_t d[DIGEST_LEN], char out[DIGEST_HEX + 1])

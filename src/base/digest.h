@@ -19,6 +19,8 @@ void digest_update(struct digest *d, const void *p, size_t n);
 void digest_peek(const struct digest *d, uint8_t out[DIGEST_LEN]);
 /* One buffer at once. */
 void digest_of(const void *p, size_t n, uint8_t out[DIGEST_LEN]);
+/* Frees what OpenSSL keeps for the calling thread; for threads that end. */
+void digest_thread_done(void);
 /* 64 lower case hex digits and a NUL. */
 void digest_hex(const uint8_t d[DIGEST_LEN], char out[DIGEST_HEX + 1]);
 

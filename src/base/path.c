@@ -126,6 +126,13 @@ int path_join(const struct path *dir, const char *name, struct path *out)
     return 0;
 }
 
+void path_parent(struct path *p)
+{
+    p->len = (size_t)(path_base(p->s) - p->s);
+    p->len -= p->len > 0; /* the slash */
+    p->s[p->len] = '\0';
+}
+
 const char *path_base(const char *s)
 {
     const char *slash = strrchr(s, '/');

@@ -31,6 +31,9 @@ int path_check_listed(const char *in, size_t n);
 /* dir/name; either may be empty. -XFER_ETOOLONG when it does not fit; out may be dir itself. */
 int path_join(const struct path *dir, const char *name, struct path *out);
 
+/* Cuts the last component off. */
+void path_parent(struct path *p);
+
 /* The last component; the whole of a path without slash. Points into s. */
 const char *path_base(const char *s);
 

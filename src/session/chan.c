@@ -115,7 +115,9 @@ int chan_refuse(struct chan *ch, bool abort, int err, const char *text)
     m.keys = 0;
     m.code = row->wire_code;
     m.error = -(int)row->err;
-    snprintf(m.text, sizeof m.text, "%s", text ? text : xfer_strerror(err));
+    if (!text) /* what the system said is news only where our own word for it is vague */
+        text = row->err == XFER_EREMOTE ? xfer_strerror(err) : row->text;
+    snprintf(m.text, sizeof m.text, "%s", text);
     return chan_send(ch, &m);
 }
 

@@ -57,6 +57,7 @@ static void *worker_main(void *p)
     const struct worker_arg *a = p;
 
     a->run(a->c, a->index);
+    digest_thread_done();
     return NULL;
 }
 
@@ -117,12 +118,18 @@ void copy_give_up(struct copy *c, int err, size_t left)
 
 int copy_pace(struct copy *c, uint64_t n)
 {
-    if (!c->o->limit_rate)
-        return 0;
-    pthread_mutex_lock(&c->mutex);
-    int64_t wait = pace_take(&c->pace, n, clock_now());
-    pthread_mutex_unlock(&c->mutex);
-    return wait > 0 ? stop_sleep(c->o->net.stop, wait) : 0;
+    int64_t now = clock_now(), wait = 0;
+
+    if (now >= c->deadline)
+        return -XFER_EDEADLINE;
+    if (c->o->limit_rate) {
+        pthread_mutex_lock(&c->mutex);
+        wait = pace_take(&c->pace, n, now);
+        pthread_mutex_unlock(&c->mutex);
+    }
+    if (wait > c->deadline - now)
+        wait = c->deadline - now;
+    return stop_sleep(c->o->net.stop, wait > 0 ? wait : 0);
 }
 
 /* ---- comparing ---- */

@@ -39,7 +39,8 @@ void copy_destroy(struct copy *c);
 void copy_run(struct copy *c, void (*worker)(struct copy *c, unsigned index),
               int (*produce)(struct copy *c, void *arg), void *arg);
 
-/* Waits as the rate limit wants before n bytes are moved. Negative when stopped. */
+/* After n bytes were moved: waits as the rate limit wants. -XFER_ECANCELED when stopped,
+ * -XFER_EDEADLINE when the time for the whole call is over. */
 int copy_pace(struct copy *c, uint64_t n);
 
 /* A worker gives up: no more jobs for anybody. Says why, once; `left` files were still with it. */

@@ -98,7 +98,7 @@ static int expand_below(struct peer *p, const struct path *dir, const char *patt
         r = query_list(p, dir->s, false, false, match_entry, &l);
         if (r == -XFER_ENOTDIR)
             r = 0;
-        if (r == 0)
+        if (r == 0 && found.n)
             qsort(found.path, found.n, sizeof *found.path, by_name);
     } else {
         r = path_join(dir, part, &next);

@@ -142,8 +142,8 @@ static int get_dir(struct tree *t, const char *target, struct job *j, const stru
 
 static int skip_special(struct tree *t, struct job *j, const struct wire_msg *e)
 {
-    const char *why = e->type == 'l' ? "a symlink that leads out of the tree or nowhere"
-                                     : "not a regular file";
+    const char *why =
+        e->type == 'l' ? "a symlink that leads out of the tree or nowhere" : "not a regular file";
     int err = e->keys & WIRE_K_ERROR ? e->error : -XFER_ENOTREG;
 
     copy_report(&t->g->copy, j, XFER_SKIPPED, t->g->copy.o->skip_special ? 0 : err, why);

@@ -220,8 +220,6 @@ static int body_moved(void *arg, uint64_t n)
 
     tally_moved(s->w->c->tally, n, true);
     s->a->moved += n;
-    if (stop_raised(s->w->c->o->net.stop))
-        return -XFER_ECANCELED;
     return copy_pace(s->w->c, n);
 }
 
@@ -334,7 +332,9 @@ static void land(struct worker *w, const uint8_t sum[DIGEST_LEN], uint64_t recei
 /* A transfer that ended in an error. Returns what it means for the connection. */
 static int body_failed(struct worker *w, const struct body_recv *b, int err)
 {
-    if (w->peer.ch.s.err || err == -XFER_ECANCELED || err == -XFER_EPROTO)
+    if (w->peer.ch.s.err || err == -XFER_EPROTO)
+        return err;
+    if (b->local && (err == -XFER_ECANCELED || err == -XFER_EDEADLINE))
         return err;
     file_failed(w, err, b->text[0] ? b->text : NULL, false);
     return b->local ? drop_body(w) : 0;

@@ -12,7 +12,8 @@ struct list {
     struct tally tally;
     struct remote remote;
     struct peer peer;
-    const char *below; /* directory that names are shown with; "" for the one that was asked */
+    const char *below;     /* directory that names are shown with; "" for the one that was asked */
+    struct path directory; /* that is being listed */
 };
 
 static int show_entry(void *arg, const struct wire_msg *m)
@@ -20,11 +21,14 @@ static int show_entry(void *arg, const struct wire_msg *m)
     struct list *l = arg;
     char name[PATH_CLEAN_MAX * 2 + 2], remote[PATH_CLEAN_MAX * 2 + 300];
     struct xfer_event ev = {.type = XFER_EV_ENTRY, .name = name, .remote = remote};
+    struct path path;
 
     if (strlen(m->path) != m->path_len)
         return -XFER_EPROTO;
     snprintf(name, sizeof name, "%s%s%s", l->below, l->below[0] && m->path[0] ? "/" : "", m->path);
-    remote_show(&l->remote, m->path, remote, sizeof remote);
+    if (path_join(&l->directory, m->path, &path) < 0)
+        return -XFER_EPROTO;
+    remote_show(&l->remote, path.s, remote, sizeof remote);
     ev.entry.type = m->type;
     ev.entry.err = m->keys & WIRE_K_ERROR ? m->error : 0;
     ev.entry.size = m->keys & WIRE_K_SIZE ? m->size : 0;
@@ -38,16 +42,21 @@ static int show_entry(void *arg, const struct wire_msg *m)
     return 0;
 }
 
-/* A directory's contents, or the file itself. */
-static int list_path(struct list *l, const char *path)
+/* A directory's contents, under `below`, or the file itself. */
+static int list_path(struct list *l, const char *path, const char *below)
 {
     struct wire_msg e;
 
     int r = query_self(&l->peer, path, l->o->sha256, &e);
+    if (r == 0)
+        r = path_clean(path, strlen(path), &l->directory, NULL);
     if (r < 0)
         return r;
-    return e.type == 'd' ? query_list(&l->peer, path, l->o->recursive, l->o->sha256, show_entry, l)
-                         : show_entry(l, &e);
+    l->below = e.type == 'd' ? below : "";
+    if (e.type == 'd')
+        return query_list(&l->peer, path, l->o->recursive, l->o->sha256, show_entry, l);
+    path_parent(&l->directory);
+    return show_entry(l, &e);
 }
 
 /* Each match of a wildcard as ls has it: directories by their contents, under their name. */
@@ -58,23 +67,15 @@ static int list_matches(struct list *l)
     int r = expand(&l->peer, l->remote.path.s, &found);
     if (r == 0 && found.n == 0)
         r = -XFER_ENOTFOUND;
-    for (size_t i = 0; r == 0 && i < found.n; i++) {
-        struct wire_msg e;
-        r = query_self(&l->peer, found.path[i], l->o->sha256, &e);
-        if (r < 0)
-            break;
-        l->below = e.type == 'd' ? path_base(found.path[i]) : "";
-        r = e.type == 'd'
-                ? query_list(&l->peer, found.path[i], l->o->recursive, l->o->sha256, show_entry, l)
-                : show_entry(l, &e);
-    }
+    for (size_t i = 0; r == 0 && i < found.n; i++)
+        r = list_path(l, found.path[i], path_base(found.path[i]));
     expansion_free(&found);
     return r;
 }
 
 static int run(struct list *l)
 {
-    int r = list_path(l, l->remote.path.s);
+    int r = list_path(l, l->remote.path.s, "");
 
     return r == -XFER_ENOTFOUND && expand_is_glob(l->remote.path.s) ? list_matches(l) : r;
 }

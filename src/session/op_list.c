@@ -77,11 +77,8 @@ int op_list(struct conn *c, const struct wire_msg *req, const struct path *p, st
         return conn_refuse(c, res, r, NULL);
     /* An entry's path is relative to the directory listed; with self, to the one that holds it. */
     struct path base = *p;
-    if (self) {
-        base.len = (size_t)(path_base(p->s) - p->s);
-        base.len -= base.len > 0;
-        base.s[base.len] = '\0';
-    }
+    if (self)
+        path_parent(&base);
     c->alive_at = clock_now();
     end.count = 0;
     r = chan_reply(&c->ch, 200);

@@ -127,7 +127,7 @@ static int give_up(struct conn *c, struct put *u, struct op_result *res, int err
 
 static bool keeps_part(const struct conn *c, int err)
 {
-    return c->ch.s.err || err == -XFER_ECANCELED;
+    return c->ch.s.err || err == -XFER_ECANCELED || err == -XFER_EDEADLINE;
 }
 
 static int finish_target(struct conn *c, const struct wire_msg *req, struct put *u)

@@ -162,8 +162,8 @@ static struct job_dir *find_dir(struct tree *t, const char *rel)
 
 static int skip_special(struct tree *t, const struct store_entry *e, struct job *j)
 {
-    const char *why = e->type == 'l' ? "a symlink that leads out of the tree or nowhere"
-                                     : "not a regular file";
+    const char *why =
+        e->type == 'l' ? "a symlink that leads out of the tree or nowhere" : "not a regular file";
     int err = e->err ? e->err : -XFER_ENOTREG;
 
     copy_report(&t->u->copy, j, XFER_SKIPPED, t->u->copy.o->skip_special ? 0 : err, why);

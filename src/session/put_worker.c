@@ -185,7 +185,7 @@ static int body_moved(void *arg, uint64_t n)
     struct worker *w = arg;
     struct pending *mine = newest(w);
     struct wire_msg m;
-    int r = stop_raised(w->c->o->net.stop) ? -XFER_ECANCELED : copy_pace(w->c, n);
+    int r = copy_pace(w->c, n);
 
     if (r < 0)
         return r;
@@ -250,9 +250,10 @@ static int send_file(struct worker *w, int fd, const struct stat *sb, uint64_t o
     bool aborted;
 
     int r = body_send(&w->peer.ch, &b, &aborted);
-    if (r == -XFER_ECANCELED && aborted) /* the server keeps the part; let it hear so */
+    bool stopped = r == -XFER_ECANCELED || r == -XFER_EDEADLINE;
+    if (stopped && aborted) /* the server keeps the part; let it hear so */
         stream_flush(&w->peer.ch.s);
-    if (r < 0 && (!aborted || r == -XFER_ECANCELED))
+    if (r < 0 && (!aborted || stopped))
         return r;
     if (p->answered) {
         file_failed(w, p, r, w->refusal[0] ? w->refusal : NULL);

@@ -67,15 +67,20 @@ pthread_mutex_t *server_target_lock(struct server *srv, const struct store_write
 
 /* ---- listening ---- */
 
-static int listen_on(const struct xfer_serve_opts *o, const char *spec, struct listeners *l)
+static int listen_on(struct server *srv, const char *spec, struct listeners *l)
 {
+    const struct xfer_serve_opts *o = srv->o;
     struct addr a[16];
     int got = 0, last = -XFER_EHOST;
 
     int n = addr_parse_listen(spec, XFER_PORT, a, 16);
     for (int i = 0; i < n && l->n < LISTEN_MAX; i++) {
-        if (!o->insecure && !addr_is_loopback(&a[i]))
+        if (!o->insecure && !addr_is_loopback(&a[i])) {
+            server_note(srv,
+                        "%s: beyond loopback nothing is encrypted: add --insecure if that is meant",
+                        spec);
             return -XFER_EUSAGE;
+        }
         int fd = addr_listen(&a[i], &l->bound[l->n]);
         if (fd < 0) {
             last = fd;
@@ -87,14 +92,19 @@ static int listen_on(const struct xfer_serve_opts *o, const char *spec, struct l
         l->fd[l->n++] = fd;
         got++;
     }
+    if (n < 0)
+        server_note(srv, "%s: %s", spec,
+                    n == -XFER_EUSAGE ? "not an address to listen on" : xfer_strerror(n));
     return n < 0 ? n : got ? 0 : last;
 }
 
-static int listen_all(const struct xfer_serve_opts *o, struct listeners *l)
+static int listen_all(struct server *srv, struct listeners *l)
 {
+    const struct xfer_serve_opts *o = srv->o;
+
     if (o->n_listen == 0) {
-        int r4 = listen_on(o, "127.0.0.1", l);
-        int r6 = listen_on(o, "[::1]", l);
+        int r4 = listen_on(srv, "127.0.0.1", l);
+        int r6 = listen_on(srv, "[::1]", l);
         if (r4 < 0 && r4 != -EAFNOSUPPORT)
             return r4;
         if (r6 < 0 && r6 != -EAFNOSUPPORT && r6 != -EADDRNOTAVAIL)
@@ -102,7 +112,7 @@ static int listen_all(const struct xfer_serve_opts *o, struct listeners *l)
         return l->n ? 0 : r4;
     }
     for (size_t i = 0; i < o->n_listen; i++) {
-        int r = listen_on(o, o->listen[i], l);
+        int r = listen_on(srv, o->listen[i], l);
         if (r < 0)
             return r;
     }
@@ -198,6 +208,7 @@ static void *conn_thread(void *arg)
 
     free(arg);
     conn_run(n.srv, n.fd, &n.peer);
+    digest_thread_done();
     leave(n.srv);
     return NULL;
 }
@@ -322,7 +333,7 @@ int xfer_serve(const struct xfer_serve_opts *o)
     if (r == 0)
         r = store_open(&srv.store, o->dir);
     if (r == 0)
-        r = listen_all(o, &l);
+        r = listen_all(&srv, &l);
     if (r == 0)
         r = drop_privileges(o->user_name);
     if (r == 0) {

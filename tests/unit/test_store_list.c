@@ -375,7 +375,8 @@ Test(store_list, closing_in_the_middle_leaves_nothing_open)
     cr_expect_eq(open_descriptors(), before);
 }
 
-Test(store_list, outer_directory_replaced_while_far_below)
+/* What the walk ends with when, at its deepest, `path` is moved away and made anew. */
+static int replace_while_far_below(const char *path)
 {
     struct store_list *l;
     struct store_entry e;
@@ -388,14 +389,25 @@ Test(store_list, outer_directory_replaced_while_far_below)
         unsigned depth = (unsigned)strlen(e.path) / 2;
 
         if (depth > deepest && depth == 11) {
-            cr_assert_eq(renameat(room.fd, "d/d", room.fd, "moved"), 0);
-            make_dir(&room, "d/d");
+            cr_assert_eq(renameat(room.fd, path, room.fd, "moved"), 0);
+            make_dir(&room, path);
         }
         deepest = depth > deepest ? depth : deepest;
     }
     store_list_close(l);
     cr_expect_eq(deepest, 11);
-    cr_expect_eq(r, -XFER_ECHANGED);
+    return r;
+}
+
+Test(store_list, outer_directory_gone_while_far_below)
+{
+    cr_expect_eq(replace_while_far_below("d/d"), -XFER_ECHANGED);
+}
+
+/* The innermost of those that were closed: another directory has its name. */
+Test(store_list, outer_directory_replaced_while_far_below)
+{
+    cr_expect_eq(replace_while_far_below("d/d/d/d"), -XFER_ECHANGED);
 }
 
 Test(store_list, no_room_for_names_is_said)

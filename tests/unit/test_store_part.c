@@ -251,7 +251,7 @@ struct contender {
     const char *fault;
 };
 
-enum { CONTENTS = 2000, ROUNDS = 400 };
+enum { CONTENTS = 2000, ROUNDS = 3000 };
 
 static const char *write_once(struct contender *c, const char *text)
 {

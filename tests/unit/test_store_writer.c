@@ -207,10 +207,12 @@ Test(store_writer, directory_that_came_meanwhile)
 
 Test(store_writer, only_new)
 {
+    struct store_writer w;
+
     make_file(&room, "f", "old");
     make_link(&room, "nowhere", "dangling");
     make_dir(&room, "d");
-    cr_expect_eq(put(&room, "f", "new", 3, &only_new, NULL), -XFER_EEXISTS);
+    cr_expect_eq(store_write_open(&room.st, "f", &only_new, &w), -XFER_EEXISTS, "before any byte");
     cr_expect_eq(put(&room, "dangling", "new", 3, &only_new, NULL), -XFER_EEXISTS);
     cr_expect_eq(put(&room, "d", "new", 3, &only_new, NULL), -XFER_EISDIR);
     cr_expect(holds(&room, "f", "old"));

@@ -378,24 +378,22 @@ Test(store_list, closing_in_the_middle_leaves_nothing_open)
 /* What the walk ends with when, at its deepest, `path` is moved away and made anew. */
 static int replace_while_far_below(const char *path)
 {
+    enum { DEPTH = 12 };
     struct store_list *l;
     struct store_entry e;
-    unsigned deepest = 0;
+    unsigned dirs = 0;
     int r;
 
-    make_chain(12);
+    make_chain(DEPTH);
     cr_assert_eq(store_list_open(&room.st, "", true, false, &l), 0);
     while ((r = store_list_next(l, &e)) > 0) {
-        unsigned depth = (unsigned)strlen(e.path) / 2;
-
-        if (depth > deepest && depth == 11) {
-            cr_assert_eq(renameat(room.fd, path, room.fd, "moved"), 0);
-            make_dir(&room, path);
-        }
-        deepest = depth > deepest ? depth : deepest;
+        if (e.type != 'd' || ++dirs != DEPTH)
+            continue;
+        cr_assert_eq(renameat(room.fd, path, room.fd, "moved"), 0);
+        make_dir(&room, path);
     }
     store_list_close(l);
-    cr_expect_eq(deepest, 11);
+    cr_expect_eq(dirs, DEPTH);
     return r;
 }
 

@@ -21,7 +21,7 @@ struct get {
     const struct remote *remotes;
     size_t n;
     struct peer lister; /* a recursive LIST runs on a connection of its own */
-    struct seen names;  /* targets so far */
+    struct seen *names; /* targets so far, of earlier servers too */
 };
 
 /* ---- jobs ---- */
@@ -73,7 +73,7 @@ static int push(struct get *g, struct job *j)
 /* Two sources for one target: the second is refused, never silently the winner. 1: it is new. */
 static int claim_name(struct get *g, const char *target)
 {
-    return g->dest->stream ? 1 : seen_add(&g->names, seen_key(target, strlen(target)));
+    return g->dest->stream ? 1 : seen_add(g->names, seen_key(target, strlen(target)));
 }
 
 static int get_file(struct get *g, const struct path *remote, bool in_tree,
@@ -293,9 +293,10 @@ static bool same_server(const struct remote *a, const struct remote *b)
 }
 
 static void get_from_server(const struct xfer_copy_opts *o, struct tally *t, struct dest *d,
-                            const struct remote *remotes, size_t n, int64_t deadline)
+                            struct seen *names, const struct remote *remotes, size_t n,
+                            int64_t deadline)
 {
-    struct get g = {.dest = d, .remotes = remotes, .n = n};
+    struct get g = {.dest = d, .remotes = remotes, .n = n, .names = names};
     struct xfer_copy_opts one = *o;
 
     if (d->stream) /* one after the other, or their bytes would mix */
@@ -304,7 +305,6 @@ static void get_from_server(const struct xfer_copy_opts *o, struct tally *t, str
     copy_run(&g.copy, get_worker, produce, &g);
     if (!o->no_preserve && !o->dry_run)
         set_dir_times(&g);
-    seen_free(&g.names);
     copy_destroy(&g.copy);
 }
 
@@ -345,6 +345,7 @@ static int get_all(const struct xfer_copy_opts *o, struct tally *t, const struct
 {
     int64_t deadline = copy_deadline(&o->net);
     bool several = n > 1 || expand_is_glob(remotes[0].path.s);
+    struct seen names = {0};
     struct dest d;
 
     int tree = several ? o->recursive : is_tree(o, t, &remotes[0], deadline);
@@ -357,11 +358,12 @@ static int get_all(const struct xfer_copy_opts *o, struct tally *t, const struct
         size_t k = 1;
         while (i + k < n && same_server(&remotes[i], &remotes[i + k]))
             k++;
-        get_from_server(o, t, &d, &remotes[i], k, deadline);
+        get_from_server(o, t, &d, &names, &remotes[i], k, deadline);
         i += k;
     }
     if (r < 0)
         tally_fail(t, dest ? dest : ".", r, NULL);
+    seen_free(&names);
     dest_close(&d);
     return 0;
 }

@@ -115,7 +115,7 @@ struct xfer_entry {
     char type; /* 'f' file, 'd' directory, 'l' symlink that leads nowhere we follow, 'o' other */
     uint64_t size;
     struct timespec mtime;
-    unsigned mode;                    /* permission bits */
+    unsigned mode; /* permission bits */
     bool has_sha256;
     uint8_t sha256[XFER_SHA256_LEN];
     int err; /* nonzero: the entry could not be read; nothing else but the name holds */
@@ -128,7 +128,7 @@ struct xfer_event {
     const char *local;  /* local path, "-" for a standard stream, NULL where there is none */
     const char *remote; /* remote address as it was given, joined with the path below it */
     enum xfer_outcome outcome;
-    bool in_tree;        /* belongs to a tree or a wildcard: -v shows it, the total counts it */
+    bool in_tree; /* belongs to a tree or a wildcard: -v shows it, the total counts it */
     bool verified;
     int err;             /* negative, as functions return it */
     const char *text;    /* WARNING, NOTE, and why a file failed: one line, not escaped */
@@ -146,9 +146,12 @@ typedef void (*xfer_event_fn)(void *user, const struct xfer_event *ev);
 /* What a whole call came to. Complete whatever the result was. */
 struct xfer_totals {
     uint64_t files_done, files_unchanged, files_would, files_skipped, files_failed, dirs;
-    uint64_t bytes;      /* sizes of the files done */
-    uint64_t bytes_wire; /* payload that crossed the network, resent bytes included */
-    unsigned retries;    /* connections made anew */
+    uint64_t bytes;       /* sizes of the files done */
+    uint64_t bytes_wire;  /* payload that crossed the network, resent bytes included */
+    unsigned retries;     /* connections made anew */
+    uint64_t segments;    /* TCP segments sent, over all connections, where the kernel tells */
+    uint64_t retransmits; /* of them sent again */
+    double rtt;           /* smoothed round-trip time in seconds, of the last connection */
     double seconds;
 };
 
@@ -159,7 +162,7 @@ struct xfer_net_opts {
     const char *bind_addr; /* local address, or NULL */
     double timeout;        /* seconds without progress until the connection counts as lost */
     double max_time;       /* seconds for the whole call; 0: no limit */
-    unsigned retries;      /* connections tried anew after a loss, counted since the last progress */
+    unsigned retries; /* connections tried anew after a loss, counted since the last progress */
     struct xfer_stop *stop;
     xfer_event_fn on_event;
     void *user;
@@ -232,6 +235,7 @@ struct xfer_request {
     uint64_t offset; /* where a resumed transfer went on */
     uint64_t bytes;  /* payload of this request */
     uint64_t size;   /* size of the whole file, for GET and PUT */
+    uint64_t resent; /* segments that TCP sent again meanwhile */
     double seconds;
     int err; /* 0 or negative */
     const char *text;
@@ -256,8 +260,8 @@ struct xfer_serve_opts {
     void *user;
 };
 
-/* Serves until stop is raised, then lets what has begun finish. on_request and on_note may be called
- * from several threads, never from two at once. Returns 0, or why it could not begin. */
+/* Serves until stop is raised, then lets what has begun finish. on_request and on_note may be
+ * called from several threads, never from two at once. Returns 0, or why it could not begin. */
 XFER_API int xfer_serve(const struct xfer_serve_opts *o);
 
 #ifdef __cplusplus

@@ -73,8 +73,8 @@ void log_text(const struct xfer_request *r, const struct timespec *t, struct wbu
     add_word(w, r->verb);
     wbuf_ch(w, ' ');
     add_word(w, r->path);
-    add(w, " offset=%llu bytes=%llu resent=0 seconds=%.3f ", (unsigned long long)r->offset,
-        (unsigned long long)r->bytes, r->seconds);
+    add(w, " offset=%llu bytes=%llu resent=%llu seconds=%.3f ", (unsigned long long)r->offset,
+        (unsigned long long)r->bytes, (unsigned long long)r->resent, r->seconds);
     if (r->err == 0) {
         wbuf_str(w, "ok");
         return;

@@ -184,6 +184,9 @@ json_t *record_copy_summary(const struct xfer_totals *t, int exit_status)
     set_count(o, "bytes", t->bytes);
     set_count(o, "wire_bytes", t->bytes_wire);
     set_count(o, "retries", t->retries);
+    set_count(o, "segments", t->segments);
+    set_count(o, "retransmits", t->retransmits);
+    set_real(o, "rtt_seconds", t->rtt);
     set_real(o, "seconds", t->seconds);
     set_rate(o, t->bytes, t->seconds);
     set_count(o, "exit_status", (uint64_t)exit_status);
@@ -211,7 +214,7 @@ json_t *record_request(const struct xfer_request *r, const char *time)
     set_bytes(o, "path", r->path);
     set_count(o, "offset_bytes", r->offset);
     set_count(o, "bytes", r->bytes);
-    set_count(o, "resent_bytes", 0);
+    set_count(o, "resent_segments", r->resent);
     set_count(o, "size_bytes", r->size);
     set_real(o, "seconds", r->seconds);
     json_object_set_new(o, "outcome", json_string(r->err == 0 ? "ok" : "failed"));

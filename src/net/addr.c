@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -523,4 +523,17 @@ int addr_connect(const char *host, unsigned port, int family, const char *bind_a
         if (d.fd[i] >= 0)
             close(d.fd[i]);
     return rc < 0 ? rc : fd;
+}
+
+void tcp_facts(int fd, struct tcp_facts *ret)
+{
+    struct tcp_info i = {0};
+    socklen_t n = sizeof i;
+
+    *ret = (struct tcp_facts){0};
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &n) < 0)
+        return;
+    ret->segments = i.tcpi_segs_out; /* zero where an older kernel fills less of the struct */
+    ret->retransmits = i.tcpi_total_retrans;
+    ret->rtt = i.tcpi_rtt / 1e6;
 }

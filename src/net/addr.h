@@ -35,6 +35,13 @@ int addr_listen(const struct addr *a, struct addr *bound);
 int addr_connect(const char *host, unsigned port, int family, const char *bind_addr, int stop_fd,
                  int64_t deadline, struct addr *peer);
 
+/* What the kernel counted on a connection (tcp(7), TCP_INFO); zeros where it does not tell. */
+struct tcp_facts {
+    uint64_t segments, retransmits; /* sent */
+    double rtt;                     /* smoothed, seconds */
+};
+void tcp_facts(int fd, struct tcp_facts *ret);
+
 /* TCP_NODELAY and SO_KEEPALIVE. */
 void addr_tune(int fd);
 

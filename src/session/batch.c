@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "net/clock.h"
+#include "session/patience.h"
 
-#define BATCH_FILES 256
 #define BATCH_BYTES (64 * 1024 * 1024)
 
 struct batch {
@@ -48,16 +48,60 @@ static int reply_stored(struct conn *c, const struct landing *l)
     return chan_send(&c->ch, &m);
 }
 
-int landing_publish(struct conn *c, struct landing *l, bool sync)
+static int publish(struct conn *c, struct landing *l)
 {
     pthread_mutex_t *lock = server_target_lock(c->srv, &l->w);
 
     pthread_mutex_lock(lock);
     int r = check_condition(c, l);
     if (r == 0)
-        r = store_write_publish(&l->w, sync);
+        r = store_write_publish(&l->w, false);
     pthread_mutex_unlock(lock);
     return r;
+}
+
+struct syncs {
+    struct store_writer *w[BATCH_FILES];
+    int *err;
+    size_t n;
+};
+
+static void sync_files(void *arg)
+{
+    struct syncs *s = arg;
+    store_sync_files(s->w, s->n, s->err);
+}
+
+static void sync_dirs(void *arg)
+{
+    struct syncs *s = arg;
+    store_sync_dirs(s->w, s->n, s->err);
+}
+
+/* An error here is sticky in the stream, and met there. */
+static void say_alive(void *arg)
+{
+    struct conn *c = arg;
+
+    if (chan_reply(&c->ch, 102) == 0)
+        stream_flush(&c->ch.s);
+}
+
+void landing_publish(struct conn *c, struct landing l[], size_t n, bool sync, int err[])
+{
+    struct syncs s = {.err = err, .n = n};
+
+    for (size_t i = 0; i < n; i++) {
+        s.w[i] = &l[i].w;
+        err[i] = 0;
+    }
+    if (sync)
+        patience_run(sync_files, &s, say_alive, c);
+    for (size_t i = 0; i < n; i++)
+        if (err[i] == 0)
+            err[i] = publish(c, &l[i]);
+    if (sync)
+        patience_run(sync_dirs, &s, say_alive, c);
 }
 
 int landing_reply(struct conn *c, struct landing *l, int err)
@@ -94,21 +138,14 @@ int batch_add(struct conn *c, const struct landing *l)
     return 0;
 }
 
-static int publish_one(void *arg, size_t i)
-{
-    struct conn *c = arg;
-    return landing_publish(c, &c->batch->l[i], false);
-}
-
 void batch_close(struct conn *c)
 {
     struct batch *b = c->batch;
-    struct store_writer *w[BATCH_FILES];
     int failed[BATCH_FILES];
 
-    for (size_t i = 0; i < b->n; i++)
-        w[i] = &b->l[i].w;
-    store_sync_batch(w, b->n, failed, publish_one, c);
+    if (b->n == 0)
+        return;
+    landing_publish(c, b->l, b->n, true, failed);
     for (size_t i = 0; i < b->n; i++) {
         landing_reply(c, &b->l[i], failed[i]);
         log_landing(c, &b->l[i], failed[i]);

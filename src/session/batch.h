@@ -7,6 +7,8 @@
 
 #include "session/conn.h"
 
+#define BATCH_FILES 256
+
 /* A received and verified file on its way to its name. */
 struct landing {
     struct store_writer w;
@@ -19,9 +21,9 @@ struct landing {
     char *path; /* as the peer sent it; owned */
 };
 
-/* Renames under the target's lock, with the condition checked again there. 0 or the file's error.
- */
-int landing_publish(struct conn *c, struct landing *l, bool sync);
+/* Renames up to BATCH_FILES finished files, each under its target's lock with its condition checked
+ * again there; with sync, files before and directories after. err[i] is what became of each. */
+void landing_publish(struct conn *c, struct landing l[], size_t n, bool sync, int err[]);
 /* Ends the writer and queues the final reply. Returns 0 or the connection's error. */
 int landing_reply(struct conn *c, struct landing *l, int err);
 

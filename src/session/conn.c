@@ -13,7 +13,7 @@
 #include "session/body.h"
 
 #define HELLO_TIME (10 * CLOCK_SEC)
-#define MIN_RATE 256 /* bytes a second that a request or a body must keep up */
+#define MIN_RATE 256 /* bytes a second */
 #define LINGER_TIME (2 * CLOCK_SEC)
 #define LINGER_BYTES (1024 * 1024)
 
@@ -106,19 +106,24 @@ void conn_log(struct conn *c, const struct xfer_request *r)
 static void log_result(struct conn *c, const struct wire_msg *req, const struct op_result *res,
                        int64_t began)
 {
+    struct tcp_facts tcp;
+
     if (res->logged)
         return;
+    tcp_facts(c->ch.s.fd, &tcp);
     struct xfer_request r = {.peer = c->peer,
                              .verb = wire_verb_name(req->verb),
                              .path = req->path,
                              .offset = res->offset,
                              .bytes = res->bytes,
                              .size = res->size,
+                             .resent = tcp.retransmits - c->resent,
                              .seconds = clock_seconds_since(began),
                              .err = res->err,
                              .text = res->text[0] ? res->text : NULL,
                              .incoming = req->verb == WIRE_PUT,
                              .resumed = res->resumed};
+    c->resent = tcp.retransmits;
     conn_log(c, &r);
 }
 
@@ -153,7 +158,7 @@ static int run_request(struct conn *c, const struct wire_msg *req)
         return 0; /* what is left of a request that was refused */
     if (req->verb != WIRE_PUT && c->batch)
         batch_close(c); /* replies come in the order of the requests */
-    stream_min_rate(&c->ch.s, MIN_RATE);
+    stream_min_rate(&c->ch.s, c->min_rate);
     int err = op ? permitted(c, op) : -XFER_EUNKNOWN;
     if (err == 0)
         err = path_clean(req->path, req->path_len, &path, &slash);
@@ -197,6 +202,7 @@ static int hello(struct conn *c)
         return r;
     if (m.verb != WIRE_HELLO)
         return -XFER_EPROTO;
+    c->min_rate = m.keys & WIRE_K_RATE ? 0 : MIN_RATE;
     m.keys = 0;
     m.version = WIRE_VERSION;
     r = chan_send(&c->ch, &m);

@@ -15,7 +15,9 @@ struct conn {
     struct server *srv;
     struct chan ch;
     struct digest *digest;
+    uint64_t resent;     /* segments, as of the last log line */
     struct batch *batch; /* PUTs that wait for their sync; NULL until the first */
+    uint64_t min_rate;   /* that a request or a body must keep up; 0: the peer declared its own */
     int64_t alive_at;    /* when the last sign of life was sent while computing */
     char peer[ADDR_SHOW_MAX];
 };

@@ -35,6 +35,7 @@ struct job {
     uint64_t reached; /* the furthest that any attempt got */
     unsigned tries;   /* because the source changed */
     int64_t began;
+    time_t hashed_from;        /* wall clock, for store_remember */
     struct digest *out_digest; /* of what went to standard output so far; owned */
     uint64_t out_bytes;
     char out_etag[STORE_ETAG_MAX + 1]; /* of the version it came from */

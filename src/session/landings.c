@@ -43,22 +43,20 @@ void landings_add(struct landings *l, struct job *j, const struct store_writer *
         landings_settle(l);
 }
 
-static int publish(void *arg, size_t i)
-{
-    struct landings *l = arg;
-    return store_write_publish(&l->f[i].w, false);
-}
-
 void landings_settle(struct landings *l)
 {
     struct store_writer *w[LANDINGS_MAX];
-    int err[LANDINGS_MAX];
+    int err[LANDINGS_MAX] = {0};
 
     for (size_t i = 0; l && i < l->n; i++)
         w[i] = &l->f[i].w;
     if (!l || l->n == 0)
         return;
-    store_sync_batch(w, l->n, err, publish, l);
+    store_sync_files(w, l->n, err);
+    for (size_t i = 0; i < l->n; i++)
+        if (err[i] == 0)
+            err[i] = store_write_publish(w[i], false);
+    store_sync_dirs(w, l->n, err);
     for (size_t i = 0; i < l->n; i++) {
         struct landed *f = &l->f[i];
         uint64_t size = f->w.offset;

@@ -33,6 +33,8 @@ libsession_la_SOURCES = \
 	src/session/op_mkdir.c \
 	src/session/op_put.c \
 	src/session/op_sum.c \
+	src/session/patience.c \
+	src/session/patience.h \
 	src/session/peer.c \
 	src/session/peer.h \
 	src/session/put.c \

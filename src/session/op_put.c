@@ -130,47 +130,38 @@ static bool keeps_part(const struct conn *c, int err)
     return c->ch.s.err || err == -XFER_ECANCELED || err == -XFER_EDEADLINE;
 }
 
-static int finish_target(struct conn *c, const struct wire_msg *req, struct put *u)
+/* What the client asks for can only be more than what the server does anyway. */
+static enum xfer_sync sync_policy(const struct conn *c, const struct wire_msg *req)
 {
-    enum xfer_sync sync = c->srv->o->sync;
-    if ((req->keys & WIRE_K_SYNC) && (int)req->sync == (int)WIRE_SYNC_FILE)
-        sync = XFER_SYNC_FILE;
-    struct store_commit_opts o = {.set_mode = (req->keys & WIRE_K_MODE) != 0,
-                                  .mode = req->mode & 0777,
-                                  .set_mtime = (req->keys & WIRE_K_MTIME) != 0,
-                                  .mtime = req->mtime,
-                                  .sync = sync == XFER_SYNC_FILE,
-                                  .remember_sha256 = u->l.sha256};
-    return store_write_finish(&u->l.w, &o);
-}
+    enum xfer_sync own = c->srv->o->sync;
 
-static bool batched(const struct conn *c, const struct wire_msg *req)
-{
-    if (req->keys & WIRE_K_SYNC)
-        return req->sync == WIRE_SYNC_BATCH ||
-               (req->sync == WIRE_SYNC_NONE && c->srv->o->sync == XFER_SYNC_BATCH);
-    return c->srv->o->sync == XFER_SYNC_BATCH;
+    if (!(req->keys & WIRE_K_SYNC) || req->sync == WIRE_SYNC_NONE || own == XFER_SYNC_FILE)
+        return own;
+    return req->sync == WIRE_SYNC_FILE ? XFER_SYNC_FILE : XFER_SYNC_BATCH;
 }
 
 /* Everything has arrived and is what the client sent: the file gets its name. */
 static int land(struct conn *c, const struct wire_msg *req, struct put *u, struct op_result *res)
 {
     struct landing *l = &u->l;
-    bool sync = c->srv->o->sync == XFER_SYNC_FILE ||
-                ((req->keys & WIRE_K_SYNC) && req->sync == WIRE_SYNC_FILE);
+    struct store_commit_opts o = {.set_mode = (req->keys & WIRE_K_MODE) != 0,
+                                  .mode = req->mode & 0777,
+                                  .set_mtime = (req->keys & WIRE_K_MTIME) != 0,
+                                  .mtime = req->mtime,
+                                  .remember_sha256 = l->sha256};
+    enum xfer_sync sync = sync_policy(c, req);
 
-    int r = finish_target(c, req, u);
+    int r = store_write_finish(&l->w, &o);
     if (r < 0)
         return give_up(c, u, res, r, false);
-    if (batched(c, req) && (l->path = strndup(req->path, req->path_len)) != NULL) {
+    if (sync == XFER_SYNC_BATCH && (l->path = strndup(req->path, req->path_len)) != NULL) {
         res->logged = true;
         return batch_add(c, l);
     }
     if (c->batch)
         batch_close(c);
-    r = landing_publish(c, l, sync);
-    res->err = r;
-    return landing_reply(c, l, r);
+    landing_publish(c, l, 1, sync != XFER_SYNC_NONE, &res->err);
+    return landing_reply(c, l, res->err);
 }
 
 static int receive(struct conn *c, const struct wire_msg *req, struct put *u, struct op_result *res)

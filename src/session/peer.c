@@ -24,8 +24,13 @@ void peer_init(struct peer *p, const struct xfer_net_opts *o, const struct remot
 
 void peer_close(struct peer *p)
 {
-    if (p->open)
-        chan_free(&p->ch);
+    struct tcp_facts tcp;
+
+    if (!p->open)
+        return;
+    tcp_facts(p->ch.s.fd, &tcp);
+    tally_tcp(p->tally, tcp.segments, tcp.retransmits, tcp.rtt);
+    chan_free(&p->ch);
     p->open = false;
 }
 

@@ -55,6 +55,19 @@ static struct job_dir *add_dir(struct put *u, struct job_dir *parent, const char
     return d;
 }
 
+/* The target has to be made: its parent must be there, or every file would fail for that. */
+static int check_parent(struct put *u, struct peer *p)
+{
+    struct path parent = u->target;
+    struct wire_msg entry;
+
+    path_parent(&parent);
+    if (parent.len == 0 || u->copy.o->mkpath)
+        return 0;
+    int r = query_self(p, parent.s, false, &entry);
+    return r < 0 ? r : entry.type == 'd' ? 0 : -XFER_ENOTDIR;
+}
+
 /* Several sources, a tree or a trailing slash need a directory over there. */
 static int settle_target(struct put *u)
 {
@@ -72,17 +85,20 @@ static int settle_target(struct put *u)
         return 0;
     peer_init(&p, &o->net, &u->copy.remote, u->copy.tally, u->copy.deadline, 0);
     int r = query_self(&p, u->target.s, false, &entry);
+    bool missing = r == -XFER_ENOTFOUND;
+    if (missing && need_dir && (tree || o->mkpath))
+        r = check_parent(u, &p);
+    else if (missing && !need_dir)
+        r = 0;
     peer_close(&p);
-    if (r == 0) {
+    if (r < 0)
+        return r;
+    if (!missing) {
         u->into = entry.type == 'd';
         return u->into || !need_dir ? 0 : -XFER_ENOTDIR;
     }
-    if (r != -XFER_ENOTFOUND)
-        return r;
     if (!need_dir)
         return 0;
-    if (!tree && !o->mkpath)
-        return -XFER_ENOTFOUND;
     u->top = add_dir(u, NULL, u->target.s, "", NULL);
     return u->top ? 0 : -ENOMEM;
 }

@@ -263,7 +263,12 @@ static int send_file(struct worker *w, int fd, const struct stat *sb, uint64_t o
     p->aborted = r;
     p->bytes = offset + b.sent;
     p->resumed_at = offset;
-    return r < 0 ? 0 : send_end(w, p);
+    if (r < 0)
+        return 0;
+    r = send_end(w, p);
+    if (sb && w->c->o->remember)
+        store_remember(fd, sb, p->sum, p->job->hashed_from);
+    return r;
 }
 
 static void put_keys(const struct copy *c, const struct job *j, const struct stat *sb,
@@ -407,6 +412,7 @@ static int put_job(struct worker *w, struct job *j)
         return 0;
     }
     j->sent = true;
+    j->hashed_from = time(NULL);
     r = put_file(w, j, fd, &sb);
     if (fd != STDIN_FILENO)
         close(fd);

@@ -130,6 +130,17 @@ void tally_retry(struct tally *t)
     pthread_mutex_unlock(&t->mutex);
 }
 
+void tally_tcp(struct tally *t, uint64_t segments, uint64_t retransmits, double rtt)
+{
+    tally_note(t, "%llu segments sent, %llu of them again, RTT %.2f ms",
+               (unsigned long long)segments, (unsigned long long)retransmits, rtt * 1e3);
+    pthread_mutex_lock(&t->mutex);
+    t->t.segments += segments;
+    t->t.retransmits += retransmits;
+    t->t.rtt = rtt;
+    pthread_mutex_unlock(&t->mutex);
+}
+
 void tally_expect(struct tally *t, uint64_t files, uint64_t bytes)
 {
     pthread_mutex_lock(&t->mutex);

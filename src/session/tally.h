@@ -30,6 +30,8 @@ void tally_note(struct tally *t, const char *fmt, ...) __attribute__((format(pri
 void tally_warn(struct tally *t, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void tally_dir(struct tally *t);
+/* What the kernel counted on a connection that ends. */
+void tally_tcp(struct tally *t, uint64_t segments, uint64_t retransmits, double rtt);
 void tally_retry(struct tally *t);
 
 /* More work became known. */

@@ -157,11 +157,11 @@ struct store_commit_opts {
  * it was only the directory's fsync that failed, the file is in place all the same. */
 int store_write_finish(struct store_writer *w, const struct store_commit_opts *o);
 int store_write_publish(struct store_writer *w, bool sync);
-/* Publishes n finished files (finish without sync) with shared syncs: all files are synced, then
- * publish(arg, i) is called for each that was (it shall call store_write_publish without sync), then
- * each directory is synced once. err[i] is what became of each. */
-void store_sync_batch(struct store_writer *const w[], size_t n, int err[],
-                      int (*publish)(void *arg, size_t i), void *arg);
+/* Many files that share one round of syncs: finish each without sync, sync_files, publish each
+ * without sync, sync_dirs (each directory once). Those whose err[i] is set are passed over; a
+ * failure sets it. */
+void store_sync_files(struct store_writer *const w[], size_t n, int err[]);
+void store_sync_dirs(struct store_writer *const w[], size_t n, int err[]);
 
 /* Ends a write: closes, and unlinks the temporary unless it is a part with bytes in it and keep is
  * asked. Safe after publish (nothing but closing is left then) and on a zeroed writer with

@@ -38,6 +38,8 @@ int conn_refuse(struct conn *c, struct op_result *res, int err, const char *text
 {
     res->err = err;
     snprintf(res->text, sizeof res->text, "%s", text ? text : "");
+    if (c->batch)
+        batch_close(c); /* replies come in the order of the requests */
     return chan_refuse(&c->ch, false, err, text);
 }
 
@@ -156,8 +158,8 @@ static int run_request(struct conn *c, const struct wire_msg *req)
 
     if (!op && req->verb != WIRE_UNKNOWN && req->verb != WIRE_HELLO)
         return 0; /* what is left of a request that was refused */
-    if (req->verb != WIRE_PUT && c->batch)
-        batch_close(c); /* replies come in the order of the requests */
+    if (c->batch && (req->verb != WIRE_PUT || (req->keys & WIRE_K_RESUME)))
+        batch_close(c); /* what it answers at once must not overtake what waits */
     stream_min_rate(&c->ch.s, c->min_rate);
     int err = op ? permitted(c, op) : -XFER_EUNKNOWN;
     if (err == 0)

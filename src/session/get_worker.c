@@ -13,7 +13,7 @@
 #include "session/peer.h"
 #include "session/stop.h"
 
-#define ASKED_MAX 128             /* each holds an open temporary */
+#define ASKED_MAX 64              /* each holds an open temporary */
 #define DISCARD_MAX (1024 * 1024) /* of a body that we cannot take; more: connect anew */
 #define PART_MIN (64 * 1024)      /* a shorter part is not worth keeping */
 
@@ -176,24 +176,6 @@ static int open_stream(struct asked *a)
     a->digest = j->out_digest;
     a->offset = j->out_bytes;
     return a->digest ? 0 : -ENOMEM;
-}
-
-static int ask(struct worker *w, struct job *j)
-{
-    struct asked *a = &w->ring[(w->first + w->n) % ASKED_MAX];
-
-    *a = (struct asked){.job = j, .w = {.fd = -1, .dir_fd = -1}};
-    if (j->began == 0)
-        j->began = clock_now();
-    int r = j->stream ? open_stream(a) : open_target(w, a);
-    if (r < 0) {
-        close_target(a, true);
-        bool exists = r == -XFER_EEXISTS && w->c->o->no_clobber;
-        copy_report(w->c, j, exists ? XFER_UNCHANGED : XFER_FAILED, exists ? 0 : r, NULL);
-        return 0;
-    }
-    w->n++;
-    return send_get(w, a);
 }
 
 /* ---- receiving ---- */
@@ -392,6 +374,29 @@ static int take_reply(struct worker *w)
 }
 
 /* ---- jobs ---- */
+
+static int ask(struct worker *w, struct job *j)
+{
+    struct asked *a = &w->ring[(w->first + w->n) % ASKED_MAX];
+
+    *a = (struct asked){.job = j, .w = {.fd = -1, .dir_fd = -1}};
+    if (j->began == 0)
+        j->began = clock_now();
+    int r = j->stream ? open_stream(a) : open_target(w, a);
+    if (r < 0)
+        close_target(a, true);
+    if ((r == -EMFILE || r == -ENFILE) && w->n) { /* those on the way hold the descriptors */
+        job_list_push(&w->redo, j);
+        return take_reply(w);
+    }
+    if (r < 0) {
+        bool exists = r == -XFER_EEXISTS && w->c->o->no_clobber;
+        copy_report(w->c, j, exists ? XFER_UNCHANGED : XFER_FAILED, exists ? 0 : r, NULL);
+        return 0;
+    }
+    w->n++;
+    return send_get(w, a);
+}
 
 /* Whether -n or -u makes a job needless; then it has been reported. */
 static bool is_unchanged(struct worker *w, struct job *j)

@@ -22,7 +22,7 @@ struct body_send {
     int fd;
     const struct stat *before; /* fstat when the file was opened; NULL: a pipe, no version check */
     uint64_t offset;           /* of the first byte; ignored for a pipe */
-    uint64_t length;           /* BODY_TO_END: up to the end of the file */
+    uint64_t length;           /* at most; BODY_TO_END: up to the end of the file */
     struct digest *digest;     /* takes the bytes sent; NULL: digest known, send without hashing */
     body_tick tick;            /* may be NULL */
     void *arg;

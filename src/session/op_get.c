@@ -15,6 +15,7 @@ struct get {
     uint64_t offset, length;
     bool known;      /* whole is the whole file's digest */
     bool hash_whole; /* the running digest covers the file from its first byte */
+    bool unhashed;   /* what is sent is not hashed: the client proves the whole by `whole` */
     uint8_t whole[DIGEST_LEN];
     time_t began;
 };
@@ -53,9 +54,13 @@ static int settle_offset(struct conn *c, const struct wire_msg *req, struct get 
         }
         if (r < 0)
             return r;
-        g->hash_whole = true;
+        g->hash_whole = g->length == BODY_TO_END;
+        if (!g->hash_whole) /* a range has a digest of its own */
+            digest_reset(c->digest);
     }
     g->hash_whole = g->hash_whole || g->offset == 0;
+    g->unhashed = g->known && g->length == BODY_TO_END &&
+                  (g->offset == 0 || (req->keys & WIRE_K_PREFIX) != 0);
     return 0;
 }
 
@@ -111,7 +116,7 @@ static int reply_end(struct conn *c, const struct get *g, uint64_t sent)
     if (all && g->known) {
         m.keys |= WIRE_K_SHA256;
         memcpy(m.sha256, g->whole, DIGEST_LEN);
-    } else if (g->offset == 0 || !g->hash_whole) {
+    } else if (!g->unhashed && (g->offset == 0 || !g->hash_whole)) {
         m.keys |= WIRE_K_SHA256;
         memcpy(m.sha256, sum, DIGEST_LEN);
     }
@@ -123,12 +128,11 @@ static int reply_end(struct conn *c, const struct get *g, uint64_t sent)
 static int send_body(struct conn *c, struct get *g, struct op_result *res)
 {
     bool aborted;
-    bool trusted = g->known && g->length == BODY_TO_END;
     struct body_send b = {.fd = g->fd,
                           .before = &g->st,
                           .offset = g->offset,
                           .length = g->length,
-                          .digest = trusted ? NULL : c->digest};
+                          .digest = g->unhashed ? NULL : c->digest};
 
     int r = body_send(&c->ch, &b, &aborted);
     res->bytes = b.sent;

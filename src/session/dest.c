@@ -21,16 +21,17 @@ static int make_dirs(const char *dir)
     return r < 0 ? r : 0;
 }
 
-static int open_dir(struct dest *d, const char *dir, bool may_make, bool mkpath)
+/* A dry run makes nothing: the store of a directory that it would make stays closed, and holds no
+ * file for whoever asks. */
+static int open_dir(struct dest *d, const char *dir, bool may_make, const struct xfer_copy_opts *o)
 {
     int r = store_open(&d->store, dir);
 
-    if (r == -ENOENT && mkpath)
-        r = make_dirs(dir);
-    else if (r == -ENOENT && may_make)
-        r = mkdir(dir, 0777) < 0 ? -errno : 0;
-    else
+    if (r != -ENOENT || !(o->mkpath || may_make))
         return r;
+    if (o->dry_run)
+        return 0;
+    r = o->mkpath ? make_dirs(dir) : mkdir(dir, 0777) < 0 ? -errno : 0;
     return r < 0 ? r : store_open(&d->store, dir);
 }
 
@@ -52,7 +53,7 @@ static int open_into(struct dest *d, const char *word, const struct xfer_copy_op
     int r = set_prefix(d, word, strlen(word));
 
     d->into = true;
-    return r < 0 ? r : open_dir(d, word, tree, o->mkpath);
+    return r < 0 ? r : open_dir(d, word, tree, o);
 }
 
 static int open_for_file(struct dest *d, const char *word, const struct xfer_copy_opts *o)
@@ -64,7 +65,7 @@ static int open_for_file(struct dest *d, const char *word, const struct xfer_cop
         return -ENAMETOOLONG;
     snprintf(d->name, sizeof d->name, "%s", base);
     int r = set_prefix(d, word, n);
-    return r < 0 ? r : open_dir(d, n ? d->prefix : ".", false, o->mkpath);
+    return r < 0 ? r : open_dir(d, n ? d->prefix : ".", false, o);
 }
 
 int dest_open(struct dest *d, const char *word, const struct xfer_copy_opts *o, bool several,
@@ -85,7 +86,7 @@ int dest_open(struct dest *d, const char *word, const struct xfer_copy_opts *o, 
     if (exists && S_ISDIR(sb.st_mode))
         return open_into(d, word, o, false);
     if (several || tree || word[n - 1] == '/')
-        return exists ? -ENOTDIR : open_into(d, word, o, tree && !o->dry_run);
+        return exists ? -ENOTDIR : open_into(d, word, o, tree);
     return open_for_file(d, word, o);
 }
 

@@ -1,7 +1,8 @@
 # The built program from end to end.
 
 e2e_tests = \
-	tests/e2e/test_basics.py
+	tests/e2e/test_basics.py \
+	tests/e2e/test_files.py
 
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)

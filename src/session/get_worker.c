@@ -71,8 +71,7 @@ static int open_target(struct worker *w, struct asked *a)
     struct job *j = a->job;
     uint8_t id[16];
     struct store_write_opts wo = {.replace = o->no_clobber ? STORE_NEW : STORE_REPLACE,
-                                  .mkpath = o->mkpath || j->in_tree,
-                                  .size_hint = j->size};
+                                  .mkpath = o->mkpath || j->in_tree};
 
     if (!o->no_resume && (!j->known || j->size >= COPY_RESUME_MIN)) {
         part_id(w, j, id);

@@ -48,8 +48,7 @@ static int open_target(struct conn *c, const struct wire_msg *req, const struct 
     bool absent = (req->keys & WIRE_K_IF) && req->if_kind == WIRE_IF_ABSENT;
     struct store_write_opts o = {
         .replace = absent || c->srv->o->write == XFER_WRITE_NEW ? STORE_NEW : STORE_REPLACE,
-        .mkpath = (req->keys & WIRE_K_MKPATH) != 0,
-        .size_hint = req->keys & WIRE_K_SIZE ? req->size : 0};
+        .mkpath = (req->keys & WIRE_K_MKPATH) != 0};
 
     int r = check_target(c, req, p);
     if (r == 0 && (req->keys & WIRE_K_RESUME)) {

@@ -108,7 +108,6 @@ struct store_write_opts {
     enum store_replace replace;
     bool mkpath;              /* make missing parents */
     const uint8_t *resume_id; /* 16 bytes: keep and continue a part under this id; NULL: never */
-    uint64_t size_hint;       /* 0: unknown */
 };
 
 struct store_writer {

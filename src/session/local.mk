@@ -48,6 +48,8 @@ libsession_la_SOURCES = \
 	src/session/seen.h \
 	src/session/server.c \
 	src/session/server.h \
+	src/session/source.c \
+	src/session/source.h \
 	src/session/stop.c \
 	src/session/stop.h \
 	src/session/tally.c \

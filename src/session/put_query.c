@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "session/put_worker.h"
+#include "session/source.h"
 
 static int ask_all(const struct copy *c, struct peer *p, const struct job_list *fresh)
 {
@@ -50,7 +50,7 @@ static bool same_content(struct copy *c, struct job *j, const struct wire_msg *e
     if (!(e->keys & WIRE_K_SHA256) || e->size != j->size)
         return false;
     if (!j->sum_known) {
-        int fd = put_open_source(j, &sb);
+        int fd = source_open(j, &sb);
         if (fd < 0)
             return false;
         j->sum_known = copy_local_sum(c, fd, &sb, j->sum) == 0;

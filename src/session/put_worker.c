@@ -3,7 +3,6 @@
 #include "session/put_worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "session/body.h"
 #include "session/peer.h"
 #include "session/put_query.h"
+#include "session/source.h"
 #include "session/stop.h"
 
 /* A request whose answer is still to come. */
@@ -37,19 +37,6 @@ struct worker {
     int64_t alive_at; /* see keep_alive */
     char refusal[WIRE_TEXT_MAX + 1];
 };
-
-int put_open_source(const struct job *j, struct stat *sb)
-{
-    if (j->store)
-        return store_read_open(j->store, j->path, sb);
-    int fd = open(j->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    int r = fd < 0 || fstat(fd, sb) < 0 ? -errno : 0;
-    if (r == 0 && !S_ISREG(sb->st_mode))
-        r = S_ISDIR(sb->st_mode) ? -EISDIR : -XFER_ENOTREG;
-    if (r < 0 && fd >= 0)
-        close(fd);
-    return r < 0 ? r : fd;
-}
 
 /* ---- answers ---- */
 
@@ -406,7 +393,7 @@ static int put_job(struct worker *w, struct job *j)
     }
     if (j->began == 0)
         j->began = clock_now();
-    int fd = j->stream ? STDIN_FILENO : put_open_source(j, &sb);
+    int fd = j->stream ? STDIN_FILENO : source_open(j, &sb);
     if (fd < 0) {
         copy_report(w->c, j, XFER_FAILED, fd, NULL);
         return 0;

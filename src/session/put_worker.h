@@ -8,7 +8,4 @@
  * returns, or the copy has been given up. */
 void put_worker(struct copy *c, unsigned index);
 
-/* Opens a local source: below a tree, or as the user named it. As store_read_open. */
-int put_open_source(const struct job *j, struct stat *sb);
-
 #endif

@@ -20,6 +20,7 @@ struct put {
     bool into;           /* target is a directory: sources go below it */
     struct job_dir *top; /* set when the target has to be made */
     struct store *trees; /* one a source, fd -1 where it is no tree */
+    struct seen names;   /* targets so far, where there are several sources */
 };
 
 /* ---- where to ---- */
@@ -130,6 +131,13 @@ static int push(struct put *u, struct job *j, const struct stat *sb)
     return job_queue_push(&u->copy.queue, j);
 }
 
+/* Two sources for one target: the second is refused, or one would silently be lost. 1: it is new.
+ */
+static int claim_name(struct put *u, const char *target)
+{
+    return u->n > 1 ? seen_add(&u->names, seen_key(target, strlen(target))) : 1;
+}
+
 static int put_single(struct put *u, const char *source, const struct stat *sb)
 {
     const char *base = path_base(source);
@@ -138,6 +146,9 @@ static int put_single(struct put *u, const char *source, const struct stat *sb)
     int r = u->into ? path_join(&u->target, base, &to) : 0;
     if (r < 0)
         return failed(u, base, source, r, NULL);
+    r = claim_name(u, to.s);
+    if (r <= 0)
+        return r < 0 ? r : failed(u, base, source, -XFER_ECOLLISION, NULL);
     struct job *j = job_new(source, to.s, base, source);
     if (j) {
         j->dir = u->top;
@@ -218,11 +229,14 @@ static int put_entry(struct tree *t, const struct store_entry *e)
         copy_report(&t->u->copy, j, XFER_FAILED, e->err, NULL);
         return 0;
     }
-    if (j->is_dir && c->o->dry_run) {
+    r = j->is_dir ? 1 : claim_name(t->u, to.s);
+    if (r == 0)
+        copy_report(&t->u->copy, j, XFER_FAILED, -XFER_ECOLLISION, NULL);
+    else if (r < 0 || (j->is_dir && c->o->dry_run))
         job_free(j);
-        return 0;
-    }
-    return push(t->u, j, j->is_dir ? NULL : &e->sb);
+    else
+        return push(t->u, j, j->is_dir ? NULL : &e->sb);
+    return r < 0 ? r : 0;
 }
 
 static int walk(struct tree *t)
@@ -259,6 +273,9 @@ static int put_tree(struct put *u, const char *source, struct store *store, cons
         r = path_join(&u->target, base, &t.to);
     if (r < 0)
         return failed(u, source, source, r, NULL);
+    r = pour ? 1 : claim_name(u, t.to.s);
+    if (r <= 0)
+        return r < 0 ? r : failed(u, source, source, -XFER_ECOLLISION, NULL);
     if (t.to.len) {
         struct job_dir *d = add_dir(u, u->top, t.to.s, "", pour ? NULL : sb);
         struct job *j = job_new("", t.to.s, name, name);
@@ -294,28 +311,14 @@ static int put_source(struct put *u, const char *source, struct store *tree)
     return put_single(u, source, &sb);
 }
 
-/* Two sources with one name would silently become one file. */
-static bool collides(const struct put *u, size_t i)
-{
-    for (size_t k = 0; u->into && k < i; k++)
-        if (strcmp(path_base(u->sources[k]), path_base(u->sources[i])) == 0 &&
-            *path_base(u->sources[i]))
-            return true;
-    return false;
-}
-
 static int produce(struct copy *c, void *arg)
 {
     struct put *u = arg;
     int r = 0;
 
     (void)c;
-    for (size_t i = 0; r == 0 && i < u->n; i++) {
-        if (collides(u, i))
-            r = failed(u, u->sources[i], u->sources[i], -XFER_ECOLLISION, NULL);
-        else
-            r = put_source(u, u->sources[i], &u->trees[i]);
-    }
+    for (size_t i = 0; r == 0 && i < u->n; i++)
+        r = put_source(u, u->sources[i], &u->trees[i]);
     return r;
 }
 
@@ -372,6 +375,7 @@ static int put_all(struct put *u)
     }
     for (size_t i = 0; i < u->n; i++)
         store_close(&u->trees[i]);
+    seen_free(&u->names);
     free(u->trees);
     return r;
 }

@@ -215,7 +215,7 @@ static int put_entry(struct tree *t, const struct store_entry *e)
         tally_dir(c->tally);
     }
     struct job *j = job_new(e->path, to.s, e->path, local);
-    if (!j || !dir) {
+    if (!j || (e->type == 'd' && !e->err && !dir)) {
         job_free(j);
         return -ENOMEM;
     }

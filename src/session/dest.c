@@ -95,6 +95,27 @@ void dest_close(struct dest *d)
     store_close(&d->store);
 }
 
+int dest_error(int err)
+{
+    switch (err) {
+    case -XFER_ENOTREG: /* what stands there instead */
+    case -XFER_EEXISTS:
+        return -EEXIST;
+    case -XFER_ENOTDIR:
+        return -ENOTDIR;
+    case -XFER_EISDIR:
+        return -EISDIR;
+    case -XFER_ELOOP:
+        return -ELOOP;
+    case -XFER_ETOOLONG:
+        return -ENAMETOOLONG;
+    case -XFER_EPERM:
+        return -EACCES;
+    default:
+        return err;
+    }
+}
+
 char *dest_show(const struct dest *d, const char *target, char *out, size_t cap)
 {
     if (d->stream)

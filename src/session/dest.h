@@ -20,6 +20,10 @@ int dest_open(struct dest *d, const char *word, const struct xfer_copy_opts *o, 
               bool tree);
 void dest_close(struct dest *d);
 
+/* An error of the store as one of our own: what it says as errno has it, since the other words are
+ * for what a peer refuses. */
+int dest_error(int err);
+
 /* The local path of something below it, for people. Returns out. */
 char *dest_show(const struct dest *d, const char *target, char *out, size_t cap);
 

@@ -132,7 +132,7 @@ static int get_dir(struct tree *t, const char *target, struct job *j, const stru
         r = r < 0 ? r : S_ISDIR(sb.st_mode) ? 0 : -ENOTDIR;
     }
     if (r < 0) {
-        copy_report(&g->copy, j, XFER_FAILED, r, NULL);
+        copy_report(&g->copy, j, XFER_FAILED, dest_error(r), NULL);
         return 0;
     }
     job_free(j);
@@ -325,35 +325,42 @@ static int parse_remotes(struct tally *t, const char *const *words, size_t n, st
     return 0;
 }
 
-/* Whether a single remote with -r is a directory decides what DEST means. */
-static int is_tree(const struct xfer_copy_opts *o, struct tally *t, const struct remote *r,
-                   int64_t deadline)
+/* What DEST means depends on what a single remote is: a tree, where -r allows one, or several
+ * files, if it is a wildcard and not the name of a file. */
+static int look_at(const struct xfer_copy_opts *o, struct tally *t, const struct remote *r,
+                   int64_t deadline, bool *several, bool *tree)
 {
     struct wire_msg e;
     struct peer p;
+    bool glob = expand_is_glob(r->path.s);
 
-    if (!o->recursive || r->path.len == 0 || r->dir_slash)
-        return o->recursive;
+    *several = false;
+    *tree = o->recursive;
+    if (!glob && (!o->recursive || r->path.len == 0 || r->dir_slash))
+        return 0;
     peer_init(&p, &o->net, r, t, deadline, 0);
     int err = query_self(&p, r->path.s, false, &e);
     peer_close(&p);
-    return err < 0 ? err : e.type == 'd';
+    *several = glob && err == -XFER_ENOTFOUND;
+    if (err == 0)
+        *tree = o->recursive && e.type == 'd';
+    return *several ? 0 : err;
 }
 
 static int get_all(const struct xfer_copy_opts *o, struct tally *t, const struct remote *remotes,
                    size_t n, const char *dest)
 {
     int64_t deadline = copy_deadline(&o->net);
-    bool several = n > 1 || expand_is_glob(remotes[0].path.s);
+    bool several = true, tree = o->recursive;
     struct seen names = {0};
     struct dest d;
 
-    int tree = several ? o->recursive : is_tree(o, t, &remotes[0], deadline);
-    if (tree < 0)
-        return tree;
+    int r = n > 1 ? 0 : look_at(o, t, &remotes[0], deadline, &several, &tree);
+    if (r < 0)
+        return r;
     if (dest && strcmp(dest, "-") == 0)
         several = false;
-    int r = dest_open(&d, dest, o, several, tree > 0);
+    r = dest_open(&d, dest, o, several, tree);
     for (size_t i = 0; r == 0 && i < n;) {
         size_t k = 1;
         while (i + k < n && same_server(&remotes[i], &remotes[i + k]))
@@ -362,7 +369,7 @@ static int get_all(const struct xfer_copy_opts *o, struct tally *t, const struct
         i += k;
     }
     if (r < 0)
-        tally_fail(t, dest ? dest : ".", r, NULL);
+        tally_fail(t, dest ? dest : ".", dest_error(r), NULL);
     seen_free(&names);
     dest_close(&d);
     return 0;

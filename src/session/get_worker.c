@@ -9,6 +9,7 @@
 
 #include "net/clock.h"
 #include "session/body.h"
+#include "session/dest.h"
 #include "session/landings.h"
 #include "session/peer.h"
 #include "session/stop.h"
@@ -302,7 +303,7 @@ static void land(struct worker *w, const uint8_t sum[DIGEST_LEN], uint64_t recei
     if (r == 0 && !a->job->stream)
         r = store_write_publish(&a->w, w->c->o->sync == XFER_SYNC_FILE);
     if (r < 0) {
-        file_failed(w, r, NULL, false);
+        file_failed(w, dest_error(r), NULL, false);
         return;
     }
     close_target(a, false);
@@ -390,7 +391,8 @@ static int ask(struct worker *w, struct job *j)
     }
     if (r < 0) {
         bool exists = r == -XFER_EEXISTS && w->c->o->no_clobber;
-        copy_report(w->c, j, exists ? XFER_UNCHANGED : XFER_FAILED, exists ? 0 : r, NULL);
+        copy_report(w->c, j, exists ? XFER_UNCHANGED : XFER_FAILED, exists ? 0 : dest_error(r),
+                    r == -XFER_ENOTREG ? xfer_strerror(r) : NULL);
         return 0;
     }
     w->n++;

@@ -2,7 +2,8 @@
 
 e2e_tests = \
 	tests/e2e/test_basics.py \
-	tests/e2e/test_files.py
+	tests/e2e/test_files.py \
+	tests/e2e/test_trees.py
 
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)

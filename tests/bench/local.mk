@@ -1,0 +1,13 @@
+# The bench is no part of `make check`: tests/bench/run compares with rsync and with floors.
+
+EXTRA_DIST += \
+	tests/bench/run \
+	tests/bench/big.py \
+	tests/bench/listing.py \
+	tests/bench/many.py \
+	tests/bench/measure.py \
+	tests/bench/meter.c \
+	tests/bench/peers.py \
+	tests/bench/tree.py \
+	tests/bench/floor/copy.c \
+	tests/bench/floor/hash.c

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "net/clock.h"
@@ -16,6 +17,7 @@
 
 #define ASKED_MAX 64              /* each holds an open temporary */
 #define DISCARD_MAX (1024 * 1024) /* of a body that we cannot take; more: connect anew */
+#define LANDED_MAX 256            /* of those that wait for their sync */
 #define PART_MIN (64 * 1024)      /* a shorter part is not worth keeping */
 
 /* A file that was asked for. */
@@ -34,6 +36,8 @@ struct worker {
     struct job_list redo;
     struct asked ring[ASKED_MAX];
     size_t first, n;
+    size_t share;  /* files that may be open here at once */
+    size_t landed; /* at most so many of them wait for their sync */
     bool no_more;
     bool hung_up;              /* we ended the connection ourselves: no loss, no waiting */
     struct landings *landings; /* files that wait for their sync */
@@ -134,6 +138,32 @@ static int sink_write(void *arg, const void *p, size_t n)
     if (r == 0)
         s->a->job->out_bytes += n;
     return r;
+}
+
+/* ---- descriptors ---- */
+
+/* A file that was asked for holds two descriptors, and all workers have one limit. What the caller
+ * has open besides is not known: a quarter of it stays free. */
+static size_t fair_share(const struct xfer_copy_opts *o)
+{
+    rlim_t files = ASKED_MAX + LANDED_MAX, jobs = o->jobs ? o->jobs : 1;
+    struct rlimit rl;
+
+    if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur / 4 * 3 / 2 / jobs < files)
+        files = rl.rlim_cur / 4 * 3 / 2 / jobs;
+    return files > 2 ? (size_t)files : 2;
+}
+
+/* How many may be on their way at once: half of the share, since others wait for their sync. */
+static size_t ask_max(const struct worker *w)
+{
+    return w->share / 2 < ASKED_MAX ? w->share / 2 : ASKED_MAX;
+}
+
+static void settle(struct worker *w)
+{
+    landings_settle(w->landings);
+    w->landed = 0;
 }
 
 /* ---- asking ---- */
@@ -297,6 +327,8 @@ static void land(struct worker *w, const uint8_t sum[DIGEST_LEN], uint64_t recei
     if (r == 0 && !a->job->stream && w->c->o->sync == XFER_SYNC_BATCH) {
         digest_free(a->digest);
         landings_add(w->landings, a->job, &a->w, a->offset, sum);
+        if (++w->landed >= w->share - ask_max(w))
+            settle(w);
         pop(w);
         return;
     }
@@ -385,9 +417,10 @@ static int ask(struct worker *w, struct job *j)
     int r = j->stream ? open_stream(a) : open_target(w, a);
     if (r < 0)
         close_target(a, true);
-    if ((r == -EMFILE || r == -ENFILE) && w->n) { /* those on the way hold the descriptors */
+    if ((r == -EMFILE || r == -ENFILE) && (w->n || w->landed)) { /* these hold descriptors */
         job_list_push(&w->redo, j);
-        return take_reply(w);
+        settle(w);
+        return w->n ? take_reply(w) : 0;
     }
     if (r < 0) {
         bool exists = r == -XFER_EEXISTS && w->c->o->no_clobber;
@@ -426,8 +459,10 @@ static bool is_unchanged(struct worker *w, struct job *j)
 /* 1 with a job, 0 when there is none now. */
 static int next_job(struct worker *w, struct job **j)
 {
-    *j = w->n < ASKED_MAX ? job_list_pop(&w->redo) : NULL;
-    if (*j || w->no_more || w->n == ASKED_MAX)
+    bool room = w->n < ask_max(w);
+
+    *j = room ? job_list_pop(&w->redo) : NULL;
+    if (*j || w->no_more || !room)
         return *j != NULL;
     int got = job_queue_pop(&w->c->queue, w->n == 0, j);
     w->no_more = got < 0;
@@ -470,6 +505,7 @@ void get_worker(struct copy *c, unsigned index)
     struct worker w = {.c = c, .digest = digest_new(), .landings = landings_new(c)};
 
     (void)index;
+    w.share = fair_share(c->o);
     job_list_init(&w.redo);
     peer_init(&w.peer, &c->o->net, &c->remote, c->tally, c->deadline, c->o->limit_rate);
     int r = w.digest && w.landings ? 0 : -ENOMEM;
@@ -489,7 +525,7 @@ void get_worker(struct copy *c, unsigned index)
         if (w.no_more && !w.redo.n)
             break;
     }
-    landings_settle(w.landings);
+    settle(&w);
     if (r < 0)
         copy_give_up(c, r, w.redo.n);
     job_list_free(&w.redo);

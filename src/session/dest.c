@@ -65,7 +65,7 @@ static int open_for_file(struct dest *d, const char *word, const struct xfer_cop
         return -ENAMETOOLONG;
     snprintf(d->name, sizeof d->name, "%s", base);
     int r = set_prefix(d, word, n);
-    return r < 0 ? r : open_dir(d, n ? d->prefix : ".", false, o);
+    return r < 0 ? r : open_dir(d, d->prefix[0] ? d->prefix : ".", false, o);
 }
 
 int dest_open(struct dest *d, const char *word, const struct xfer_copy_opts *o, bool several,

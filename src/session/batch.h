@@ -27,7 +27,8 @@ void landing_publish(struct conn *c, struct landing l[], size_t n, bool sync, in
 /* Ends the writer and queues the final reply. Returns 0 or the connection's error. */
 int landing_reply(struct conn *c, struct landing *l, int err);
 
-/* Takes over the landing (and its path). Closes the batch when it is full. */
+/* Takes over the landing (and its path), or nothing of it: -ENOMEM. Closes the batch when it is
+ * full. */
 int batch_add(struct conn *c, const struct landing *l);
 /* Closes the batch; errors of the connection are sticky in its stream. */
 void batch_close(struct conn *c);

@@ -153,10 +153,12 @@ static int land(struct conn *c, const struct wire_msg *req, struct put *u, struc
     int r = store_write_finish(&l->w, &o);
     if (r < 0)
         return give_up(c, u, res, r, false);
-    if (sync == XFER_SYNC_BATCH && (l->path = strndup(req->path, req->path_len)) != NULL) {
+    if (sync == XFER_SYNC_BATCH && (l->path = strndup(req->path, req->path_len)) != NULL &&
+        batch_add(c, l) == 0) {
         res->logged = true;
-        return batch_add(c, l);
+        return 0;
     }
+    free(l->path);
     if (c->batch)
         batch_close(c);
     landing_publish(c, l, 1, sync != XFER_SYNC_NONE, &res->err);

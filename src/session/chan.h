@@ -2,6 +2,7 @@
 #ifndef XFER_SESSION_CHAN_H
 #define XFER_SESSION_CHAN_H
 
+#include "base/digest.h"
 #include "net/stream.h"
 #include "wire/wire.h"
 
@@ -15,6 +16,11 @@ struct chan {
     struct stream s;
     uint64_t body_left; /* payload of the last DATA that nobody has taken yet */
     uint8_t *scratch;   /* see chan_scratch */
+    /* A line may end in check=: the first 8 digits of the SHA-256 of all before it. A damaged line
+     * is -XFER_EINTEGRITY, and sticky; so is one without a check after one that had it. */
+    bool checks;          /* our lines have it: a client's always, a server's where the hello had */
+    bool checked;         /* the peer's lines have it */
+    struct digest *lines; /* for that */
 };
 
 /* Takes over a connected socket; -ENOMEM leaves it open. */

@@ -205,6 +205,7 @@ static int hello(struct conn *c)
     if (m.verb != WIRE_HELLO)
         return -XFER_EPROTO;
     c->min_rate = m.keys & WIRE_K_RATE ? 0 : MIN_RATE;
+    c->ch.checks = c->ch.checked;
     m.keys = 0;
     m.version = WIRE_VERSION;
     r = chan_send(&c->ch, &m);
@@ -253,6 +254,8 @@ static void last_words(struct conn *c, int err)
     } else if (err == -XFER_EDEADLINE || err == -ETIMEDOUT) {
         err = -XFER_ELOST;
         text = "too slow: closing";
+    } else if (err == -XFER_EINTEGRITY) {
+        text = "a line was damaged on its way";
     } else if (err != -XFER_EPROTO && err != -XFER_ETOOLONG && err != -XFER_ENAME) {
         return;
     }

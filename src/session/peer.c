@@ -72,6 +72,7 @@ static int connect_once(struct peer *p)
         return r;
     p->open = true;
     p->greeted = false;
+    p->ch.checks = true;
     p->ch.s.idle = clock_from_seconds(p->o->timeout);
     p->ch.s.deadline = p->deadline;
     tally_note(p->tally, "connected to %s (tcp)", addr_show(&reached, text));

@@ -7,7 +7,11 @@ e2e_tests = \
 	tests/e2e/test_sources.py \
 	tests/e2e/test_trees.py
 
+# With a peer or a network that means harm.
+e2e_tests += \
+	tests/e2e/test_corruption.py
+
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)
 endif
-EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py
+EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py tests/e2e/relay.py

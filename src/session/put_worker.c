@@ -172,8 +172,10 @@ static int body_moved(void *arg, uint64_t n)
     struct worker *w = arg;
     struct pending *mine = newest(w);
     struct wire_msg m;
-    int r = copy_pace(w->c, n);
+    int r = w->c->o->limit_rate ? stream_flush(&w->peer.ch.s) : 0; /* not kept while we wait */
 
+    if (r == 0)
+        r = copy_pace(w->c, n);
     if (r < 0)
         return r;
     tally_moved(w->c->tally, n, true);
@@ -231,6 +233,7 @@ static int send_file(struct worker *w, int fd, const struct stat *sb, uint64_t o
                           .before = sb,
                           .offset = offset,
                           .length = BODY_TO_END,
+                          .chunk = pace_chunk(&w->c->pace, CHAN_SCRATCH),
                           .digest = w->digest,
                           .tick = body_moved,
                           .arg = w};

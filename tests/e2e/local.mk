@@ -5,6 +5,7 @@ e2e_tests = \
 	tests/e2e/test_files.py \
 	tests/e2e/test_limits.py \
 	tests/e2e/test_names.py \
+	tests/e2e/test_protocol.py \
 	tests/e2e/test_sources.py \
 	tests/e2e/test_trees.py
 

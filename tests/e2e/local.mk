@@ -11,7 +11,8 @@ e2e_tests = \
 
 # With a peer or a network that means harm.
 e2e_tests += \
-	tests/e2e/test_corruption.py
+	tests/e2e/test_corruption.py \
+	tests/e2e/test_resume.py
 
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)

@@ -20,13 +20,13 @@ CHUNK = 65536
 class Link:
     """What is done to one connection, and what crossed it."""
 
-    def __init__(self, flip=(), cut=None, stall=None, dribble=False, reset=True, hold=False,
+    def __init__(self, flip=(), cut=None, stall=None, dribble=False, reset=False, hold=False,
                  record=False, at=()):
         self.flip = flip        # [(direction, offset, bit)]
         self.cut = cut          # (direction, offset): both sides are closed there
         self.stall = stall      # (direction, offset): nothing passes there until .release()
         self.dribble = dribble  # one byte at a time
-        self.reset = reset      # a cut is a RST, not a FIN
+        self.reset = reset      # a cut is a RST, which takes what was not read yet with it
         self.hold = hold        # when the client goes, the server is not told
         self.record = record    # keep the bytes in .bytes
         self.at = at            # [(direction, offset, function)]: called when it was passed on
@@ -37,7 +37,10 @@ class Link:
         self.done = threading.Event()
         self.sockets = ()
 
-    def release(self):
+    def release(self, drop=False):
+        """Ends a stall: everything goes on, or both sides are closed there and then."""
+        if drop:
+            _close(self)
         self.released.set()
 
     def marks(self, direction):
@@ -52,6 +55,7 @@ class Relay:
         self.target = target
         self.plan = plan or (lambda i: Link())
         self.links = []
+        self.old = []
         self.closing = False
         self.threads = []
 
@@ -66,11 +70,17 @@ class Relay:
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        for link in self.links:
+        for link in self.old + self.links:
             link.release()
             _close(link, reset=True)
         for thread in self.threads:
             thread.join(10)
+
+    def fresh(self, plan=None):
+        """Connections from now on are counted and planned anew, at the same address."""
+        self.old += self.links
+        self.links = []
+        self.plan = plan or (lambda i: Link())
 
     @property
     def up(self):

@@ -183,7 +183,7 @@ class Sync(TestCase):
         with server:
             self.xfer("put", *options, "-r", self.path(f"src{files}/"), f"{server.addr}/")
             self.assertEqual(len(os.listdir(server.root)), files)
-        harness.wait_for(lambda: re.search(rb"(?m)^%d \+\+\+ exited" % server.proc.pid,
+        harness.wait_for(lambda: re.search(rb"(?m)^%d +\+\+\+ exited" % server.proc.pid,
                                            self.read(trace)), "the end of the trace")
         return self.events(trace)
 

@@ -5,6 +5,7 @@ e2e_tests = \
 	tests/e2e/test_files.py \
 	tests/e2e/test_limits.py \
 	tests/e2e/test_names.py \
+	tests/e2e/test_output.py \
 	tests/e2e/test_protocol.py \
 	tests/e2e/test_sources.py \
 	tests/e2e/test_trees.py
@@ -12,6 +13,7 @@ e2e_tests = \
 # With a peer or a network that means harm.
 e2e_tests += \
 	tests/e2e/test_corruption.py \
+	tests/e2e/test_kill.py \
 	tests/e2e/test_resume.py
 
 if HAVE_PYTHON3

@@ -31,8 +31,8 @@ void chan_free(struct chan *ch); /* closes; may be called again */
 uint8_t *chan_scratch(struct chan *ch);
 
 /* The next message. Payload that was left untaken is skipped by its count first. 1; 0 at a clean
- * end of stream; negative: -XFER_EPROTO and -XFER_ETOOLONG are the peer's fault, -XFER_ENAME leaves
- * the connection usable (a request with a name that nobody can have). */
+ * end of stream; negative: -XFER_EPROTO, -XFER_ETOOLONG and -XFER_ENAME are the peer's fault and end
+ * the connection (nobody knows whether a body follows). */
 int chan_recv(struct chan *ch, struct wire_msg *m);
 
 /* The same where the stream must not end yet: an end is -XFER_ELOST, and sticky. 1 or negative. */

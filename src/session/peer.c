@@ -139,7 +139,7 @@ int peer_lost(struct peer *p, int err)
 static int screen(struct peer *p, const struct wire_msg *m)
 {
     if (!p->greeted) {
-        if (m->verb != WIRE_HELLO)
+        if (m->verb != WIRE_HELLO || m->version != WIRE_VERSION)
             return -XFER_EPROTO;
         p->greeted = true;
         p->ever = true;
@@ -147,8 +147,8 @@ static int screen(struct peer *p, const struct wire_msg *m)
     }
     if (m->verb == WIRE_REPLY && m->code == 102)
         return 0;
-    if (m->verb == WIRE_REPLY && m->error == -XFER_EBUSY && m->code == 421)
-        return -XFER_EBUSY;
+    if (m->verb == WIRE_REPLY && (m->code == 421 || m->code == 425)) /* no room, or given up on */
+        return m->error;
     return 1;
 }
 

@@ -87,6 +87,8 @@ class Trial:
                     return (0,)
                 with open(path, "rb") as f:
                     fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    # A fork of another thread may have the file open for longer than we do.
+                    fcntl.flock(f, fcntl.LOCK_UN)
                     return (os.stat(path).st_size,)
             except (BlockingIOError, FileNotFoundError):
                 return None

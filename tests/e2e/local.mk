@@ -8,6 +8,7 @@ e2e_tests = \
 	tests/e2e/test_output.py \
 	tests/e2e/test_protocol.py \
 	tests/e2e/test_sources.py \
+	tests/e2e/test_status.py \
 	tests/e2e/test_trees.py
 
 # With a peer or a network that means harm.

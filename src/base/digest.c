@@ -11,6 +11,7 @@
 struct digest {
     EVP_MD *md; /* fetched once: a fetch for each file takes a lock */
     EVP_MD_CTX *running, *copy;
+    bool broken; /* out of memory since the last reset */
 };
 
 struct digest *digest_new(void)
@@ -41,19 +42,23 @@ void digest_free(struct digest *d)
 
 void digest_reset(struct digest *d)
 {
-    EVP_DigestInit_ex(d->running, d->md, NULL);
+    d->broken = EVP_DigestInit_ex(d->running, d->md, NULL) != 1;
 }
 
 void digest_update(struct digest *d, const void *p, size_t n)
 {
-    if (n > 0)
-        EVP_DigestUpdate(d->running, p, n);
+    if (n > 0 && !d->broken)
+        d->broken = EVP_DigestUpdate(d->running, p, n) != 1;
 }
 
-void digest_peek(const struct digest *d, uint8_t out[DIGEST_LEN])
+bool digest_peek(const struct digest *d, uint8_t out[DIGEST_LEN])
 {
-    if (EVP_MD_CTX_copy_ex(d->copy, d->running) != 1 || EVP_DigestFinal_ex(d->copy, out, NULL) != 1)
+    bool ok = !d->broken && EVP_MD_CTX_copy_ex(d->copy, d->running) == 1 &&
+              EVP_DigestFinal_ex(d->copy, out, NULL) == 1;
+
+    if (!ok)
         memset(out, 0, DIGEST_LEN);
+    return ok;
 }
 
 void digest_of(const void *p, size_t n, uint8_t out[DIGEST_LEN])

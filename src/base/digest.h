@@ -2,6 +2,7 @@
 #ifndef XFER_BASE_DIGEST_H
 #define XFER_BASE_DIGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,9 +15,9 @@ struct digest *digest_new(void); /* NULL without memory */
 void digest_free(struct digest *d);
 void digest_reset(struct digest *d);
 void digest_update(struct digest *d, const void *p, size_t n);
-/* The digest of everything so far; the running hash goes on as if not asked. All zeros, which match
- * nothing, should memory run out. */
-void digest_peek(const struct digest *d, uint8_t out[DIGEST_LEN]);
+/* The digest of everything so far; the running hash goes on as if not asked. False, and all zeros,
+ * when memory ran out since the last reset: say so where a wrong digest would be told or kept. */
+bool digest_peek(const struct digest *d, uint8_t out[DIGEST_LEN]);
 /* One buffer at once. */
 void digest_of(const void *p, size_t n, uint8_t out[DIGEST_LEN]);
 /* Frees what OpenSSL keeps for the calling thread; for threads that end. */

@@ -44,9 +44,8 @@ static int run(const struct cmd *self, int argc, char **argv)
     return status;
 }
 
-const struct cmd cmd_get = {
-    .name = "get",
-    .operands = "REMOTE... [DEST]",
-    .summary = "Fetch files from a server to DEST (default: here; -: standard output)",
-    .tables = transfer_tables,
-    .run = run};
+const struct cmd cmd_get = {.name = "get",
+                            .operands = "REMOTE... [DEST]",
+                            .summary = "Fetch files to DEST (default: here; -: standard output)",
+                            .tables = transfer_tables,
+                            .run = run};

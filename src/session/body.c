@@ -76,8 +76,10 @@ static bool at_known_end(const struct body_send *b)
 
 static int send_chunks(struct chan *ch, struct body_send *b, uint8_t *buf)
 {
+    size_t chunk = b->chunk && b->chunk < CHAN_SCRATCH ? b->chunk : CHAN_SCRATCH;
+
     while (b->sent < b->length && !at_known_end(b)) {
-        long n = read_chunk(ch, b, buf, CHAN_SCRATCH);
+        long n = read_chunk(ch, b, buf, chunk);
         if (n <= 0)
             return (int)n;
         if (b->digest)

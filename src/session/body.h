@@ -23,6 +23,7 @@ struct body_send {
     const struct stat *before; /* fstat when the file was opened; NULL: a pipe, no version check */
     uint64_t offset;           /* of the first byte; ignored for a pipe */
     uint64_t length;           /* at most; BODY_TO_END: up to the end of the file */
+    size_t chunk;              /* at most so many bytes a DATA; 0: as suits */
     struct digest *digest;     /* takes the bytes sent; NULL: digest known, send without hashing */
     body_tick tick;            /* may be NULL */
     void *arg;

@@ -2,21 +2,74 @@
 
 #include "session/chan.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+#define CHECK_LEN 15 /* " check=" and 8 hex digits */
 
 int chan_init(struct chan *ch, int fd, int stop_fd)
 {
-    *ch = (struct chan){0};
-    return stream_init(&ch->s, fd, stop_fd, CHAN_IN_CAP, CHAN_OUT_CAP);
+    *ch = (struct chan){.lines = digest_new()};
+    int r = ch->lines ? stream_init(&ch->s, fd, stop_fd, CHAN_IN_CAP, CHAN_OUT_CAP) : -ENOMEM;
+    if (r < 0) {
+        digest_free(ch->lines);
+        ch->lines = NULL;
+    }
+    return r;
 }
 
 void chan_free(struct chan *ch)
 {
     stream_free(&ch->s);
+    digest_free(ch->lines);
     free(ch->scratch);
+    ch->lines = NULL;
     ch->scratch = NULL;
 }
+
+/* ---- checks: a name or a condition has no digest but this ---- */
+
+static void line_sum(struct chan *ch, const char *line, size_t n, uint8_t sum[DIGEST_LEN])
+{
+    digest_reset(ch->lines);
+    digest_update(ch->lines, line, n);
+    digest_peek(ch->lines, sum);
+}
+
+/* Takes the check off a line that has one. False: it was damaged on its way, or has none though all
+ * before had. DATA needs none: whatever its damage, END tells. */
+static bool take_check(struct chan *ch, const char *line, size_t *n)
+{
+    uint8_t sum[DIGEST_LEN], theirs[4];
+    size_t end = *n > 0 && line[*n - 1] == '\r' ? *n - 1 : *n;
+    size_t bare = end > CHECK_LEN ? end - CHECK_LEN : 0;
+
+    if (!bare || memcmp(line + bare, " check=", 7) != 0 ||
+        !parse_hex(line + bare + 7, 8, theirs, sizeof theirs))
+        return !ch->checked || (*n > 5 && memcmp(line, "DATA ", 5) == 0);
+    line_sum(ch, line, bare, sum);
+    *n = bare;
+    ch->checked = true;
+    return memcmp(sum, theirs, sizeof theirs) == 0;
+}
+
+static size_t add_check(struct chan *ch, char *line, size_t n)
+{
+    uint8_t sum[DIGEST_LEN];
+
+    if (!ch->checks)
+        return n;
+    line_sum(ch, line, n - 1, sum);
+    return n - 1 +
+           (size_t)sprintf(line + n - 1, " check=%02x%02x%02x%02x\n", sum[0], sum[1], sum[2],
+                           sum[3]);
+}
+
+/* ---- lines ---- */
 
 uint8_t *chan_scratch(struct chan *ch)
 {
@@ -37,6 +90,8 @@ static int skip_payload(struct chan *ch)
 
 static int decode(struct chan *ch, const char *line, size_t n, struct wire_msg *m)
 {
+    if (!take_check(ch, line, &n))
+        return ch->s.err = -XFER_EINTEGRITY;
     int r = wire_decode(line, n, m);
     if (r < 0)
         return r;
@@ -92,18 +147,18 @@ long chan_payload(struct chan *ch, const uint8_t **p)
 
 int chan_send(struct chan *ch, const struct wire_msg *m)
 {
-    char line[WIRE_LINE_MAX];
+    char line[WIRE_LINE_MAX + CHECK_LEN];
 
-    long n = wire_encode(m, line, sizeof line);
-    return n < 0 ? (int)n : stream_write(&ch->s, line, (size_t)n);
+    long n = wire_encode(m, line, WIRE_LINE_MAX - CHECK_LEN);
+    return n < 0 ? (int)n : stream_write(&ch->s, line, add_check(ch, line, (size_t)n));
 }
 
 int chan_reply(struct chan *ch, unsigned code)
 {
-    char line[16];
+    char line[16 + CHECK_LEN];
 
-    int n = snprintf(line, sizeof line, "%03u\n", code);
-    return stream_write(&ch->s, line, (size_t)n);
+    int n = snprintf(line, 16, "%03u\n", code);
+    return stream_write(&ch->s, line, add_check(ch, line, (size_t)n));
 }
 
 int chan_refuse(struct chan *ch, bool abort, int err, const char *text)

@@ -2,6 +2,7 @@
 #ifndef XFER_SESSION_CHAN_H
 #define XFER_SESSION_CHAN_H
 
+#include "base/digest.h"
 #include "net/stream.h"
 #include "wire/wire.h"
 
@@ -15,6 +16,11 @@ struct chan {
     struct stream s;
     uint64_t body_left; /* payload of the last DATA that nobody has taken yet */
     uint8_t *scratch;   /* see chan_scratch */
+    /* A line may end in check=: the first 8 digits of the SHA-256 of all before it. A damaged line
+     * is -XFER_EINTEGRITY, and sticky; so is one without a check after one that had it. */
+    bool checks;          /* our lines have it: a client's always, a server's where the hello had */
+    bool checked;         /* the peer's lines have it */
+    struct digest *lines; /* for that */
 };
 
 /* Takes over a connected socket; -ENOMEM leaves it open. */
@@ -25,8 +31,8 @@ void chan_free(struct chan *ch); /* closes; may be called again */
 uint8_t *chan_scratch(struct chan *ch);
 
 /* The next message. Payload that was left untaken is skipped by its count first. 1; 0 at a clean
- * end of stream; negative: -XFER_EPROTO and -XFER_ETOOLONG are the peer's fault, -XFER_ENAME leaves
- * the connection usable (a request with a name that nobody can have). */
+ * end of stream; negative: -XFER_EPROTO, -XFER_ETOOLONG and -XFER_ENAME are the peer's fault and end
+ * the connection (nobody knows whether a body follows). */
 int chan_recv(struct chan *ch, struct wire_msg *m);
 
 /* The same where the stream must not end yet: an end is -XFER_ELOST, and sticky. 1 or negative. */

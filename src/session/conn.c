@@ -12,8 +12,8 @@
 #include "session/batch.h"
 #include "session/body.h"
 
-#define HELLO_TIME (10 * CLOCK_SEC)
-#define MIN_RATE 256 /* bytes a second */
+#define LINE_TIME (10 * CLOCK_SEC) /* for the hello, and for a request line from its first byte */
+#define MIN_RATE 256               /* bytes a second */
 #define LINGER_TIME (2 * CLOCK_SEC)
 #define LINGER_BYTES (1024 * 1024)
 
@@ -91,7 +91,8 @@ int conn_sum(struct conn *c, int fd, const struct stat *sb, bool fresh, uint8_t 
         return -errno;
     if (!store_same_version(sb, &now))
         return -XFER_ECHANGED;
-    digest_peek(c->digest, out);
+    if (!digest_peek(c->digest, out))
+        return -ENOMEM;
     conn_learn_sum(c, fd, sb, out, began);
     return 0;
 }
@@ -174,6 +175,22 @@ static int run_request(struct conn *c, const struct wire_msg *req)
     return r;
 }
 
+/* Waits for a request. Silence before one is idle time; a line that has begun must come to its end,
+ * or a byte a minute would hold the connection for ever. */
+static int wait_request(struct conn *c, struct wire_msg *m)
+{
+    struct stream *s = &c->ch.s;
+    int r = stream_has_input(s) ? 1 : stream_fill(s);
+
+    if (r <= 0)
+        return r;
+    if (s->deadline == CLOCK_NEVER)
+        s->deadline = clock_now() + LINE_TIME;
+    r = chan_recv(&c->ch, m);
+    s->deadline = CLOCK_NEVER;
+    return r;
+}
+
 /* The next request; everything that is owed goes out before this waits. 1, 0 at the end, negative.
  */
 static int next_request(struct conn *c, struct wire_msg *m)
@@ -187,7 +204,7 @@ static int next_request(struct conn *c, struct wire_msg *m)
         c->ch.s.stop_fd =
             c->srv->stop_fd; /* only a connection at rest ends when the server stops */
         if (r == 0)
-            r = chan_recv(&c->ch, m);
+            r = wait_request(c, m);
         c->ch.s.stop_fd = -1;
     }
     return r;
@@ -197,7 +214,7 @@ static int hello(struct conn *c)
 {
     struct wire_msg m;
 
-    c->ch.s.deadline = clock_now() + HELLO_TIME;
+    c->ch.s.deadline = clock_now() + LINE_TIME;
     int r = next_request(c, &m);
     c->ch.s.deadline = CLOCK_NEVER;
     if (r <= 0)
@@ -205,6 +222,7 @@ static int hello(struct conn *c)
     if (m.verb != WIRE_HELLO)
         return -XFER_EPROTO;
     c->min_rate = m.keys & WIRE_K_RATE ? 0 : MIN_RATE;
+    c->ch.checks = c->ch.checked;
     m.keys = 0;
     m.version = WIRE_VERSION;
     r = chan_send(&c->ch, &m);
@@ -253,6 +271,8 @@ static void last_words(struct conn *c, int err)
     } else if (err == -XFER_EDEADLINE || err == -ETIMEDOUT) {
         err = -XFER_ELOST;
         text = "too slow: closing";
+    } else if (err == -XFER_EINTEGRITY) {
+        text = "a line was damaged on its way";
     } else if (err != -XFER_EPROTO && err != -XFER_ETOOLONG && err != -XFER_ENAME) {
         return;
     }

@@ -165,11 +165,10 @@ int copy_local_sum(struct copy *c, int fd, const struct stat *sb, uint8_t out[DI
         if (stop_raised(c->o->net.stop))
             r = -XFER_ECANCELED;
     }
-    if (r == 0) {
-        digest_peek(d, out);
-        if (c->o->remember)
-            store_remember(fd, sb, out, began);
-    }
+    if (r == 0 && !digest_peek(d, out))
+        r = -ENOMEM;
+    if (r == 0 && c->o->remember)
+        store_remember(fd, sb, out, began);
     free(buf);
     digest_free(d);
     return r;

@@ -54,8 +54,13 @@ static struct job *new_job(struct get *g, const char *remote, const char *target
     return j;
 }
 
+/* Negative when there is no use in going on. */
 static int report_failed(struct get *g, const char *remote, int err, const char *text)
 {
+    if (err == -ECONNREFUSED || err == -XFER_EHOST) { /* the workers meet it, too: said once */
+        copy_give_up(&g->copy, err, 0);
+        return -XFER_ECANCELED;
+    }
     struct job *j = new_job(g, remote, path_base(remote), path_base(remote), NULL);
 
     if (!j)

@@ -295,7 +295,8 @@ static bool is_own_target(const struct asked *a, const struct wire_msg *m)
 static int check_end(const struct asked *a, struct digest *d, const struct body_recv *b,
                      const struct wire_msg *end, uint8_t sum[DIGEST_LEN])
 {
-    digest_peek(d, sum);
+    if (!digest_peek(d, sum))
+        return -ENOMEM;
     if ((end->keys & WIRE_K_SIZE) && end->size != b->received)
         return -XFER_EINTEGRITY;
     const uint8_t *theirs = end->keys & WIRE_K_WHOLE ? end->whole : NULL;

@@ -38,6 +38,8 @@ static int show_entry(void *arg, const struct wire_msg *m)
     ev.entry.has_sha256 = (m->keys & WIRE_K_SHA256) != 0;
     if (ev.entry.has_sha256)
         memcpy(ev.entry.sha256, m->sha256, sizeof ev.entry.sha256);
+    else if (l->o->sha256 && m->type == 'f' && !ev.entry.err)
+        ev.entry.err = -XFER_EREMOTE; /* asked for and not to be had is no success */
     tally_entry(&l->tally, &ev);
     return 0;
 }

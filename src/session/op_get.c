@@ -99,7 +99,7 @@ static int reply_head(struct conn *c, const struct wire_msg *req, const struct g
     return chan_send(&c->ch, &m);
 }
 
-static int reply_end(struct conn *c, const struct get *g, uint64_t sent)
+static int reply_end(struct conn *c, const struct get *g, uint64_t sent, struct op_result *res)
 {
     bool all = g->offset == 0 && (g->length == BODY_TO_END || sent == (uint64_t)g->st.st_size);
     uint8_t sum[DIGEST_LEN];
@@ -108,7 +108,10 @@ static int reply_end(struct conn *c, const struct get *g, uint64_t sent)
     m.verb = WIRE_END;
     m.keys = WIRE_K_SIZE;
     m.size = sent;
-    digest_peek(c->digest, sum);
+    if (!digest_peek(c->digest, sum) && !g->unhashed) {
+        res->err = -ENOMEM;
+        return chan_refuse(&c->ch, true, -ENOMEM, NULL);
+    }
     if (g->known || (g->hash_whole && g->length == BODY_TO_END)) {
         m.keys |= WIRE_K_WHOLE;
         memcpy(m.whole, g->known ? g->whole : sum, DIGEST_LEN);
@@ -137,7 +140,7 @@ static int send_body(struct conn *c, struct get *g, struct op_result *res)
     int r = body_send(&c->ch, &b, &aborted);
     res->bytes = b.sent;
     if (r == 0)
-        return reply_end(c, g, b.sent);
+        return reply_end(c, g, b.sent, res);
     res->err = r;
     return aborted ? 0 : r;
 }

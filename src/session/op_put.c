@@ -185,7 +185,8 @@ static int receive(struct conn *c, const struct wire_msg *req, struct put *u, st
         c->ch.s.err = r;
     if (r < 0)
         return give_up(c, u, res, r, keeps_part(c, r));
-    digest_peek(c->digest, u->l.sha256);
+    if (!digest_peek(c->digest, u->l.sha256))
+        return give_up(c, u, res, -ENOMEM, false);
     if (!(end.keys & WIRE_K_SHA256))
         return give_up(c, u, res, -XFER_EINTEGRITY, false);
     if (memcmp(end.sha256, u->l.sha256, DIGEST_LEN) != 0 ||

@@ -72,6 +72,7 @@ static int connect_once(struct peer *p)
         return r;
     p->open = true;
     p->greeted = false;
+    p->ch.checks = true;
     p->ch.s.idle = clock_from_seconds(p->o->timeout);
     p->ch.s.deadline = p->deadline;
     tally_note(p->tally, "connected to %s (tcp)", addr_show(&reached, text));
@@ -138,7 +139,7 @@ int peer_lost(struct peer *p, int err)
 static int screen(struct peer *p, const struct wire_msg *m)
 {
     if (!p->greeted) {
-        if (m->verb != WIRE_HELLO)
+        if (m->verb != WIRE_HELLO || m->version != WIRE_VERSION)
             return -XFER_EPROTO;
         p->greeted = true;
         p->ever = true;
@@ -146,8 +147,8 @@ static int screen(struct peer *p, const struct wire_msg *m)
     }
     if (m->verb == WIRE_REPLY && m->code == 102)
         return 0;
-    if (m->verb == WIRE_REPLY && m->error == -XFER_EBUSY && m->code == 421)
-        return -XFER_EBUSY;
+    if (m->verb == WIRE_REPLY && (m->code == 421 || m->code == 425)) /* no room, or given up on */
+        return m->error;
     return 1;
 }
 

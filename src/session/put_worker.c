@@ -93,14 +93,14 @@ static int take_answer(struct worker *w, const struct wire_msg *m)
 
     if (!p || m->verb != WIRE_REPLY || m->code < 200)
         return -XFER_EPROTO;
+    if (p->job && m->code < 400) /* a directory is asked for anew on each connection: no progress */
+        peer_progress(&w->peer);
     if (p->job)
         answer_to_file(w, p, m);
     else if (m->code >= 400)
         tally_fail(w->c->tally, copy_remote_name(w->c, p->dir, name, sizeof name), m->error,
                    m->text);
     pending_pop(w);
-    if (m->code < 400)
-        peer_progress(&w->peer);
     return 0;
 }
 
@@ -172,8 +172,10 @@ static int body_moved(void *arg, uint64_t n)
     struct worker *w = arg;
     struct pending *mine = newest(w);
     struct wire_msg m;
-    int r = copy_pace(w->c, n);
+    int r = w->c->o->limit_rate ? stream_flush(&w->peer.ch.s) : 0; /* not kept while we wait */
 
+    if (r == 0)
+        r = copy_pace(w->c, n);
     if (r < 0)
         return r;
     tally_moved(w->c->tally, n, true);
@@ -213,7 +215,10 @@ static int send_end(struct worker *w, struct pending *p)
 {
     struct wire_msg m;
 
-    digest_peek(w->digest, p->sum);
+    if (!digest_peek(w->digest, p->sum)) {
+        p->aborted = -ENOMEM;
+        return chan_refuse(&w->peer.ch, true, -ENOMEM, NULL);
+    }
     memcpy(p->job->sum, p->sum, DIGEST_LEN);
     p->job->sum_known = true;
     m.verb = WIRE_END;
@@ -231,6 +236,7 @@ static int send_file(struct worker *w, int fd, const struct stat *sb, uint64_t o
                           .before = sb,
                           .offset = offset,
                           .length = BODY_TO_END,
+                          .chunk = pace_chunk(&w->c->pace, CHAN_SCRATCH),
                           .digest = w->digest,
                           .tick = body_moved,
                           .arg = w};

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "net/addr.h"
@@ -289,6 +290,13 @@ static bool accept_all(struct server *srv, struct turnaway *t, int listener)
     }
 }
 
+/* Waiting itself failed: to end for that would end those that are served. */
+static void pause_a_moment(struct server *srv, int err)
+{
+    server_note(srv, "cannot wait for connections for a moment: %s", xfer_strerror(err));
+    nanosleep(&(struct timespec){.tv_nsec = BACK_OFF}, NULL);
+}
+
 static void accept_loop(struct server *srv, const struct listeners *l)
 {
     struct pollfd p[1 + LISTEN_MAX + TURNAWAY_MAX];
@@ -302,7 +310,9 @@ static void accept_loop(struct server *srv, const struct listeners *l)
             p[1 + i] = (struct pollfd){.fd = waiting ? -1 : l->fd[i], .events = POLLIN};
         int lingering = turnaway_poll(&t, p + 1 + l->n);
         int n = poll(p, (nfds_t)(1 + l->n + lingering), waiting || lingering ? 100 : -1);
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && errno == ENOMEM)
+            pause_a_moment(srv, -errno);
+        else if (n < 0 && errno != EINTR)
             break;
         if (n > 0 && p[0].revents)
             break;

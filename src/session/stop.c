@@ -67,7 +67,7 @@ int stop_sleep(const struct xfer_stop *stop, int64_t ns)
         int n = ppoll(&p, 1, &ts, NULL);
         if (n > 0)
             return -XFER_ECANCELED;
-        if (n == 0)
+        if (n == 0 || errno != EINTR) /* better a short sleep than none that ends */
             return 0;
     }
 }

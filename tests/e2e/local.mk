@@ -3,11 +3,21 @@
 e2e_tests = \
 	tests/e2e/test_basics.py \
 	tests/e2e/test_files.py \
+	tests/e2e/test_limits.py \
 	tests/e2e/test_names.py \
+	tests/e2e/test_output.py \
+	tests/e2e/test_protocol.py \
 	tests/e2e/test_sources.py \
+	tests/e2e/test_status.py \
 	tests/e2e/test_trees.py
+
+# With a peer or a network that means harm.
+e2e_tests += \
+	tests/e2e/test_corruption.py \
+	tests/e2e/test_kill.py \
+	tests/e2e/test_resume.py
 
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)
 endif
-EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py
+EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py tests/e2e/relay.py

@@ -1,6 +1,7 @@
 """put and get of files: where they go, under which name, with which mode and time."""
 
 import os
+import socket
 import stat
 
 import harness
@@ -389,7 +390,7 @@ class TestGet(Get, BothWays):
 
     def test_fifos_and_sockets_of_the_server_never_block(self):
         os.mkfifo(self.source("fifo"))
-        sock = harness.socket.socket(harness.socket.AF_UNIX)
+        sock = socket.socket(socket.AF_UNIX)
         self.addCleanup(sock.close)
         sock.bind(self.source("sock"))
         for name in ("fifo", "sock"):

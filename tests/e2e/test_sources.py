@@ -1,6 +1,7 @@
 """Sources that are no plain quiet file: pipes, holes, /proc, and files that change while read."""
 
 import os
+import subprocess
 import threading
 import time
 
@@ -35,7 +36,7 @@ class Streams(TestCase):
     def test_a_slow_pipe(self):
         """Bytes in dribbles: none lost, and the file is there only at the end."""
         process = harness.start("put", "-", f"{self.server.addr}/f",
-                                stdin=harness.subprocess.PIPE)
+                                stdin=subprocess.PIPE)
         for i in range(5):
             process.stdin.write(b"%d" % i)
             process.stdin.flush()
@@ -89,17 +90,17 @@ class Streams(TestCase):
         self.make(self.server.path("f"), noise(100_000))
         for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
             with self.subTest(closed):
-                status = harness.subprocess.run(
+                status = subprocess.run(
                     ["sh", "-c", f'"$0" get "$1" "$2" {closed}', harness.XFER,
                      f"{self.server.addr}/f", self.path("f")], check=False,
-                    stdout=harness.subprocess.DEVNULL, stderr=harness.subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     env=harness.ENV, timeout=harness.scaled(30)).returncode
                 self.assertEqual(status, 0)
                 self.assertEqual(self.read("f"), noise(100_000))
                 os.unlink(self.path("f"))
-        status = harness.subprocess.run(
+        status = subprocess.run(
             ["sh", "-c", '"$0" get "$1" - >&-', harness.XFER, f"{self.server.addr}/f"], check=False,
-            stderr=harness.subprocess.PIPE, env=harness.ENV, timeout=harness.scaled(30)).returncode
+            stderr=subprocess.PIPE, env=harness.ENV, timeout=harness.scaled(30)).returncode
         self.assertNotEqual(status, 0)
 
     def test_a_full_device(self):

@@ -15,8 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define LINKQ_RATE_MAX UINT64_C(10000000000)
+
 struct linkq_params {
-    uint64_t rate;  /* bits a second; 0: no limit */
+    uint64_t rate;  /* bits a second, at most LINKQ_RATE_MAX; 0: no limit */
     int64_t delay;  /* ns one way */
     int64_t jitter; /* ns, uniform in [0, jitter), added; order is kept */
     double loss;    /* chances, 0 to 1 */
@@ -38,7 +40,8 @@ struct linkq_packet {
     void *handle;
     uint32_t len;
     int32_t flip; /* bit to flip on arrival; -1: none */
-    bool copy;    /* a duplicate: the handle comes twice, this is the second time */
+    bool more;    /* a duplicate follows: the handle comes once more */
+    bool copy;    /* it is that duplicate */
 };
 
 struct linkq_counts {
@@ -60,9 +63,14 @@ struct linkq {
 void linkq_init(struct linkq *q, const struct linkq_params *p, struct linkq_packet *mem,
                 size_t cap);
 
-/* A packet of len bytes enters at `now`. The fate is known on entry. A duplicate takes a second
- * slot. */
+/* A packet of len bytes enters at `now`, which never goes back. The fate is known on entry. A
+ * duplicate takes a second slot, and is left out when there is none. In all: in = out + dropped -
+ * duplicated + what is on its way. A packet that finds the line idle is sent however small the
+ * queue. */
 enum linkq_fate linkq_push(struct linkq *q, void *handle, uint32_t len, int64_t now);
+
+/* Bytes that wait for the rate at `now`. */
+uint64_t linkq_backlog(const struct linkq *q, int64_t now);
 
 /* When the next packet arrives; INT64_MAX: none is on its way. */
 int64_t linkq_next(const struct linkq *q);

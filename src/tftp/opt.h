@@ -24,7 +24,6 @@ enum tftp_sha256 {
 };
 
 #define TFTP_ETAG_MAX 64
-#define TFTP_WINDOW_MAX 65535
 
 struct tftp_opts {
     unsigned have; /* TFTP_O_ bits */
@@ -36,15 +35,21 @@ struct tftp_opts {
     char etag[TFTP_ETAG_MAX + 1];
 };
 
-/* Server: what is asked for, read leniently. Malformed or below its range: dropped as if never
- * asked; above its range: lowered to the highest we allow (timeout: dropped); the second of two
- * alike: dropped; unknown: ignored. write: it is a WRQ. netascii: tsize is dropped on a read. */
+/* No option: block size 512, window 1. */
+void tftp_opts_init(struct tftp_opts *o);
+
+/* Server: what is asked for, read leniently. Malformed, below its range or beyond 32 bits (tsize:
+ * 63): dropped as if never asked; above its range: lowered to the highest we allow (timeout:
+ * dropped); the second of two alike: dropped; unknown: ignored. write: it is a WRQ. netascii: tsize
+ * is dropped on a read. sha256: ASK or ETAG on a read, KNOWN on a write, else dropped. */
 void tftp_opts_request(struct tftp_text list, bool write, bool netascii, struct tftp_opts *ret);
 
 /* Client: an OACK, read strictly against what was asked. 0, or -1 with a static text for ERROR 8:
- * an option that was not asked for, a value above ours or out of range, one given twice. */
-int tftp_opts_answer(struct tftp_text list, const struct tftp_opts *asked, struct tftp_opts *ret,
-                     const char **why);
+ * no option at all, one that was not asked for or is given twice, a value that is malformed, out of
+ * range or above ours, a timeout that is not ours, a digest that is no answer to ours. tsize may be
+ * anything: it is information. *ret is untouched on failure; without blksize it is 512. */
+int tftp_opts_answer(const struct tftp_pkt *oack, const struct tftp_opts *asked,
+                     struct tftp_opts *ret, const char **why);
 
 /* Appends the options in o->have to a request or an OACK of len bytes. The new length, 0 when cap
  * is too small. */

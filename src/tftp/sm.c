@@ -71,6 +71,12 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* A deadline must be worth some tries: with 20 % loss each way a third of them fails. */
+static int64_t max_rto(const struct tftp_sm *sm)
+{
+    return clamp(sm->p.give_up / TFTP_TRIES, TFTP_RTO_FIRST, TFTP_RTO_MAX);
+}
+
 static int64_t base_rto(const struct tftp_sm *sm)
 {
     if (sm->p.fixed_rto > 0)
@@ -83,7 +89,7 @@ static int64_t base_rto(const struct tftp_sm *sm)
 static void back_off(struct tftp_sm *sm)
 {
     if (sm->p.fixed_rto == 0)
-        sm->rto = clamp(2 * sm->rto, TFTP_RTO_MIN, TFTP_RTO_MAX);
+        sm->rto = clamp(2 * sm->rto, sm->rto, larger(sm->rto, max_rto(sm)));
 }
 
 /* RFC 6298, 2.2 and 2.3. */
@@ -309,6 +315,14 @@ static void receiver_data(struct tftp_sm *sm, const struct tftp_pkt *pkt, int64_
     }
 }
 
+static void wait_linger(struct tftp_sm *sm, int64_t now)
+{
+    int64_t least = sm->p.client ? 0 : TFTP_LINGER_MIN;
+    int64_t end = now + larger(2 * sm->rto, least);
+
+    sm->deadline = end < sm->linger_end ? end : sm->linger_end;
+}
+
 static void linger_data(struct tftp_sm *sm, const struct tftp_pkt *pkt, int64_t now,
                         struct tftp_actions *to)
 {
@@ -316,7 +330,7 @@ static void linger_data(struct tftp_sm *sm, const struct tftp_pkt *pkt, int64_t 
     if (pkt->block != (uint16_t)sm->last)
         return;
     send_ack(sm, to, sm->last);
-    sm->deadline = clamp(now + 2 * sm->rto, sm->deadline, sm->linger_end);
+    wait_linger(sm, now);
 }
 
 /* ---- first packets ---- */
@@ -551,17 +565,14 @@ void tftp_sm_last(struct tftp_sm *sm, uint64_t block)
 
 void tftp_sm_committed(struct tftp_sm *sm, int64_t now, struct tftp_actions *ret)
 {
-    int64_t most = sm->p.client ? TFTP_LINGER_CLIENT : TFTP_LINGER_MAX;
-    int64_t least = sm->p.client ? 0 : TFTP_LINGER_MIN;
-
     begin_actions(ret);
     if (sm->state != TFTP_S_COMMIT)
         return;
     send_ack(sm, ret, sm->last);
     act(ret, TFTP_DO_DONE);
     sm->state = TFTP_S_LINGER;
-    sm->linger_end = now + most;
-    sm->deadline = now + clamp(2 * sm->rto, least, most);
+    sm->linger_end = now + (sm->p.client ? TFTP_LINGER_CLIENT : TFTP_LINGER_MAX);
+    wait_linger(sm, now);
 }
 
 void tftp_sm_abort(struct tftp_sm *sm, enum tftp_error code, const char *text,
@@ -578,6 +589,16 @@ void tftp_sm_abort(struct tftp_sm *sm, enum tftp_error code, const char *text,
     if (sm->state != TFTP_S_REQUEST)
         send_error(sm, ret, code, text);
     fail(sm, ret, TFTP_R_LOCAL);
+}
+
+void tftp_sm_refuse(struct tftp_sm *sm, enum tftp_error code, const char *text,
+                    struct tftp_actions *ret)
+{
+    begin_actions(ret);
+    if (tftp_sm_over(sm) || sm->state == TFTP_S_LINGER)
+        return;
+    send_error(sm, ret, code, text);
+    fail(sm, ret, TFTP_R_PROTOCOL);
 }
 
 void tftp_sm_unreachable(struct tftp_sm *sm, struct tftp_actions *ret)

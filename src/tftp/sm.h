@@ -43,7 +43,8 @@ enum tftp_reason {
     TFTP_R_TIMEOUT,     /* given up */
     TFTP_R_UNREACHABLE, /* tftp_sm_unreachable */
     TFTP_R_UNCONFIRMED, /* sender: all was sent, the last ACK never came */
-    TFTP_R_PROTOCOL     /* the peer broke the protocol: what we told it is in the ERROR action */
+    TFTP_R_PROTOCOL /* also tftp_sm_refuse: the peer broke the protocol: what we told it is in the
+                       ERROR action */
 };
 
 enum tftp_do {
@@ -116,6 +117,7 @@ struct tftp_sm {
 #define TFTP_RTO_FIRST (1000 * TFTP_MS)
 #define TFTP_RTO_MIN (20 * TFTP_MS)
 #define TFTP_RTO_MAX (8000 * TFTP_MS)
+#define TFTP_TRIES 16 /* RTO backs off to 1/16 of give_up at most, but never below RTO_FIRST */
 #define TFTP_RTO_SLACK (8 * TFTP_MS) /* in RTO = SRTT + max(slack, 4 RTTVAR) */
 /* A server lingers two RTO, but at least twice a usual peer's first timeout: ours may be 20 ms
  * while the peer, who has not measured or does not, waits for a second. */
@@ -156,6 +158,11 @@ void tftp_sm_committed(struct tftp_sm *sm, int64_t now, struct tftp_actions *ret
 /* Something failed here: the peer gets ERROR, if it was heard already. Lingering just ends. */
 void tftp_sm_abort(struct tftp_sm *sm, enum tftp_error code, const char *text,
                    struct tftp_actions *ret);
+
+/* What the peer sent cannot be accepted, for a reason that the driver alone sees (an OACK of what
+ * was not asked): ERROR, even as the first answer, and failure. */
+void tftp_sm_refuse(struct tftp_sm *sm, enum tftp_error code, const char *text,
+                    struct tftp_actions *ret);
 
 /* The network says that nobody is there (ICMP): over at once, nothing is sent. */
 void tftp_sm_unreachable(struct tftp_sm *sm, struct tftp_actions *ret);

@@ -69,6 +69,8 @@ enum xfer_err {
     XFER_ESAMEFILE,      /* source and destination are the same file */
     XFER_ECOLLISION,     /* two sources with one target name */
     XFER_EDEADLINE,      /* --max-time reached */
+    XFER_EUNVERIFIED,    /* the peer knows no digests, and require_verified was set; nothing kept */
+    XFER_EUNCONFIRMED,   /* TFTP: all was sent, but the last acknowledgment never came */
     XFER_ERR_END
 };
 

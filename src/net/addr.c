@@ -485,20 +485,39 @@ static int dial_run(struct dial *d, int stop_fd, int64_t deadline)
     return rc;
 }
 
+int addr_parse_numeric(const char *host, struct addr *out)
+{
+    return resolve(host, 0, 0, AI_NUMERICHOST, out, 1) < 0 ? -XFER_EUSAGE : 0;
+}
+
+int addr_lookup(const char *host, unsigned port, int family, int stop_fd, int64_t deadline,
+                struct addr *out, size_t max)
+{
+    struct addr found[ADDRS_MAX];
+    int rc = resolve(host, port, family, AI_NUMERICHOST, found, ADDRS_MAX);
+
+    if (rc == -XFER_EHOST)
+        rc = lookup_name(host, port, family, stop_fd, deadline, found);
+    if (rc < 0)
+        return rc;
+    interleave(found, (size_t)rc);
+    if ((size_t)rc > max)
+        rc = (int)max;
+    memcpy(out, found, (size_t)rc * sizeof *out);
+    return rc;
+}
+
 static int find_addrs(struct dial *d, const char *host, unsigned port, int family,
                       const char *bind_addr, int stop_fd, int64_t deadline)
 {
     int rc;
 
-    if (bind_addr != NULL && resolve(bind_addr, 0, 0, AI_NUMERICHOST, &d->from, 1) < 0)
+    if (bind_addr != NULL && addr_parse_numeric(bind_addr, &d->from) < 0)
         return -XFER_EUSAGE;
-    rc = resolve(host, port, family, AI_NUMERICHOST, d->to, ADDRS_MAX);
-    if (rc == -XFER_EHOST)
-        rc = lookup_name(host, port, family, stop_fd, deadline, d->to);
+    rc = addr_lookup(host, port, family, stop_fd, deadline, d->to, ADDRS_MAX);
     if (rc < 0)
         return rc;
     d->n = (size_t)rc;
-    interleave(d->to, d->n);
     return 0;
 }
 

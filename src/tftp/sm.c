@@ -77,13 +77,23 @@ static int64_t max_rto(const struct tftp_sm *sm)
     return clamp(sm->p.give_up / TFTP_TRIES, TFTP_RTO_FIRST, TFTP_RTO_MAX);
 }
 
+/* A round trip of small packets says nothing of how long a window takes on a slow line. */
+static int64_t window_time(const struct tftp_sm *sm)
+{
+    return (int64_t)sm->p.window * sm->p.blksize * (8000 * TFTP_MS / TFTP_LINE_SLOW);
+}
+
 static int64_t base_rto(const struct tftp_sm *sm)
 {
+    int64_t rto = sm->srtt + larger(TFTP_RTO_SLACK, 4 * sm->rttvar);
+
     if (sm->p.fixed_rto > 0)
         return sm->p.fixed_rto;
     if (sm->srtt == 0)
         return TFTP_RTO_FIRST;
-    return clamp(sm->srtt + larger(TFTP_RTO_SLACK, 4 * sm->rttvar), TFTP_RTO_MIN, TFTP_RTO_MAX);
+    if (!sm->data_timed && rto < TFTP_RTO_FIRST)
+        rto = clamp(rto + window_time(sm), rto, TFTP_RTO_FIRST);
+    return clamp(rto, TFTP_RTO_MIN, TFTP_RTO_MAX);
 }
 
 static void back_off(struct tftp_sm *sm)
@@ -122,8 +132,10 @@ static void stop_timing(struct tftp_sm *sm)
 
 static void end_timing(struct tftp_sm *sm, uint64_t block, int64_t now)
 {
-    if (sm->timed_at >= 0 && block == sm->timed_block)
+    if (sm->timed_at >= 0 && block == sm->timed_block) {
+        sm->data_timed |= block > 0;
         measure(sm, now - sm->timed_at);
+    }
     if (block >= sm->timed_block)
         stop_timing(sm);
 }

@@ -109,6 +109,7 @@ struct tftp_sm {
     int64_t deadline, progress_at;
     int64_t timed_at; /* when what is being timed was sent; -1: nothing is (Karn) */
     uint64_t timed_block;
+    bool data_timed; /* srtt is not from small packets alone */
     int64_t linger_end;
     struct tftp_counts counts;
 };
@@ -118,6 +119,7 @@ struct tftp_sm {
 #define TFTP_RTO_MIN (20 * TFTP_MS)
 #define TFTP_RTO_MAX (8000 * TFTP_MS)
 #define TFTP_TRIES 16 /* RTO backs off to 1/16 of give_up at most, but never below RTO_FIRST */
+#define TFTP_LINE_SLOW 1000000 /* bits a second: what RTO takes a line for, until it timed DATA */
 #define TFTP_RTO_SLACK (8 * TFTP_MS) /* in RTO = SRTT + max(slack, 4 RTTVAR) */
 /* A server lingers two RTO, but at least twice a usual peer's first timeout: ours may be 20 ms
  * while the peer, who has not measured or does not, waits for a second. */

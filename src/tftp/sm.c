@@ -102,11 +102,14 @@ static void back_off(struct tftp_sm *sm)
         sm->rto = clamp(2 * sm->rto, sm->rto, larger(sm->rto, max_rto(sm)));
 }
 
-/* RFC 6298, 2.2 and 2.3. */
-static void measure(struct tftp_sm *sm, int64_t rtt)
+/* RFC 6298, 2.2 and 2.3. What small packets said before, and a server that took its time, is
+ * forgotten with the first DATA. */
+static void measure(struct tftp_sm *sm, int64_t rtt, bool data)
 {
     rtt = clamp(rtt, 1, 1000 * TFTP_RTO_MAX);
-    if (sm->srtt == 0) {
+    if (sm->rtt_min == 0 || rtt < sm->rtt_min)
+        sm->rtt_min = rtt;
+    if (sm->srtt == 0 || (data && !sm->data_timed)) {
         sm->srtt = rtt;
         sm->rttvar = rtt / 2;
     } else {
@@ -115,6 +118,7 @@ static void measure(struct tftp_sm *sm, int64_t rtt)
         sm->rttvar += (off - sm->rttvar) / 4;
         sm->srtt = larger(1, sm->srtt + (rtt - sm->srtt) / 8);
     }
+    sm->data_timed |= data;
     sm->rto = base_rto(sm);
 }
 
@@ -132,10 +136,8 @@ static void stop_timing(struct tftp_sm *sm)
 
 static void end_timing(struct tftp_sm *sm, uint64_t block, int64_t now)
 {
-    if (sm->timed_at >= 0 && block == sm->timed_block) {
-        sm->data_timed |= block > 0;
-        measure(sm, now - sm->timed_at);
-    }
+    if (sm->timed_at >= 0 && block == sm->timed_block)
+        measure(sm, now - sm->timed_at, block > 0);
     if (block >= sm->timed_block)
         stop_timing(sm);
 }
@@ -170,10 +172,10 @@ static uint64_t limit(const struct tftp_sm *sm)
     return sm->last != 0 && end > sm->last ? sm->last : end;
 }
 
-/* Bursts are spread over one round trip, so that a window in single blocks takes two at most. */
+/* Bursts are spread over half a round trip: a window in single blocks takes half as long again. */
 static int64_t pace(const struct tftp_sm *sm)
 {
-    return clamp(sm->srtt / sm->p.window * sm->burst, TFTP_PACE_MIN, TFTP_PACE_MAX);
+    return clamp(sm->srtt / 2 / sm->p.window * sm->burst, TFTP_PACE_MIN, TFTP_PACE_MAX);
 }
 
 /* Sends the next burst, or nothing when the window is used up. */
@@ -220,7 +222,7 @@ static void go_back(struct tftp_sm *sm, int64_t now)
  * next window twice as well, and so on (RFC 1123, 4.2.3.1, for windows). */
 static bool tells_loss(const struct tftp_sm *sm, uint64_t n, bool progress, int64_t now)
 {
-    bool in_time = now - sm->flight_at >= (sm->srtt != 0 ? sm->srtt / 2 : sm->rto);
+    bool in_time = now - sm->flight_at >= (sm->rtt_min != 0 ? sm->rtt_min / 2 : sm->rto);
 
     if (sm->p.window == 1)
         return false; /* RFC 1123, 4.2.3.1 */
@@ -231,9 +233,13 @@ static bool tells_loss(const struct tftp_sm *sm, uint64_t n, bool progress, int6
 
 static void sender_progress(struct tftp_sm *sm, struct tftp_actions *to, uint64_t n, int64_t now)
 {
-    const unsigned window = sm->p.window;
+    const unsigned window = sm->p.window, step = 1 + window / 8;
     bool loss = n + 1 < sm->next && tells_loss(sm, n, true, now);
 
+    /* In mid-flight what is timed is still under way, and will be sent again: the way of the
+     * flight up to here says enough, if none of it was sent twice. */
+    if (loss && n >= sm->recover)
+        start_timing(sm, n, sm->flight_at);
     end_timing(sm, n, now);
     sm->acked = n;
     sm->progress_at = now;
@@ -250,9 +256,8 @@ static void sender_progress(struct tftp_sm *sm, struct tftp_actions *to, uint64_
     } else if (sm->next <= n + 1) {
         sm->next = n + 1;
         sm->flight_at = now;
-        if (n >= sm->recover && sm->burst < window)
-            sm->burst =
-                sm->burst + 1 + sm->burst / 8 < window ? sm->burst + 1 + sm->burst / 8 : window;
+        if (n >= sm->recover)
+            sm->burst = sm->burst + step < window ? sm->burst + step : window;
     }
     send_data(sm, to, now);
 }

@@ -106,6 +106,7 @@ struct tftp_sm {
     int64_t sent_at;   /* sender: when a burst was last sent */
     uint64_t gap_acked;        /* receiver: received when a gap was told; UINT64_MAX: not told */
     int64_t srtt, rttvar, rto; /* RFC 6298; srtt 0: nothing measured yet */
+    int64_t rtt_min;           /* the shortest measured */
     int64_t deadline, progress_at;
     int64_t timed_at; /* when what is being timed was sent; -1: nothing is (Karn) */
     uint64_t timed_block;

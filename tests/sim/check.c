@@ -9,12 +9,11 @@ uint64_t sim_packets(const struct world *w)
     return w->link[0].counts.in_packets + w->link[1].counts.in_packets;
 }
 
-uint64_t sim_blocks(const struct scenario *sc)
+uint64_t sim_blocks(const struct world *w)
 {
-    unsigned blksize =
-        sc->peer == SIM_PLAIN || sc->peer == SIM_REFUSES ? TFTP_BLKSIZE_DEFAULT : sc->blksize;
+    unsigned blksize = w->node[SIM_CLIENT].sm.p.blksize;
 
-    return sc->size / blksize + 1;
+    return w->sc->size / (w->node[SIM_CLIENT].crude ? w->sc->blksize : blksize) + 1;
 }
 
 uint64_t sim_events(const struct world *w)
@@ -43,7 +42,7 @@ static uint64_t last_tries(const struct world *w)
 double sim_storm(const struct world *w)
 {
     const struct scenario *sc = w->sc;
-    uint64_t quiet = 2 * sim_blocks(sc) + 8 + last_tries(w), packets = sim_packets(w);
+    uint64_t quiet = 2 * sim_blocks(w) + 8 + last_tries(w), packets = sim_packets(w);
 
     if (sc->peer == SIM_CRUDE_SENDER || sc->peer == SIM_CRUDE_RECEIVER || packets <= quiet)
         return 0;
@@ -62,7 +61,7 @@ static bool counts_agree(const struct node *n)
 static bool is_slow(const struct world *w)
 {
     const struct scenario *sc = w->sc;
-    uint64_t windows = (sim_blocks(sc) + sc->window - 1) / sc->window;
+    uint64_t windows = (sim_blocks(w) + sc->window - 1) / sc->window;
     int64_t rtt = 2 * sc->link[0].delay;
 
     if (sc->class != SIM_CLEAN)
@@ -74,7 +73,7 @@ static bool is_slow(const struct world *w)
 /* Each step forward takes less than the time to give up. */
 static bool is_endless(const struct world *w)
 {
-    return w->now > (int64_t)(sim_blocks(w->sc) + 4) * w->sc->give_up;
+    return w->now > (int64_t)(sim_blocks(w) + 4) * w->sc->give_up;
 }
 
 const char *sim_check(const struct world *w)

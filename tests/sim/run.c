@@ -85,7 +85,7 @@ static bool show_seed(uint64_t seed, bool whole)
     print_scenario(&sc);
     print_trace(&trace, whole);
     printf("# %llu packets for %llu blocks, %llu things happened to them; %s\n",
-           (unsigned long long)sim_packets(&w), (unsigned long long)sim_blocks(&sc),
+           (unsigned long long)sim_packets(&w), (unsigned long long)sim_blocks(&w),
            (unsigned long long)sim_events(&w), fault ? fault : "all holds");
     printf("# replay: tests/sim/run --seed %llu\n", (unsigned long long)seed);
     world_free(&w);
@@ -105,7 +105,7 @@ static void count(struct tally *t, const struct world *w)
 {
     const struct node *client = &w->node[SIM_CLIENT], *server = &w->node[SIM_SERVER];
     const struct node *from = w->sc->write ? client : server;
-    uint64_t blocks = sim_blocks(w->sc);
+    uint64_t blocks = sim_blocks(w);
     double ratio = (double)sim_packets(w) / (double)blocks;
 
     t->transfers++;

@@ -196,7 +196,7 @@ long packet_bytes(const char *words, void *out, size_t cap);
 /* What went wrong, or NULL. */
 const char *sim_check(const struct world *w);
 uint64_t sim_packets(const struct world *w);
-uint64_t sim_blocks(const struct scenario *sc);
+uint64_t sim_blocks(const struct world *w);
 uint64_t sim_events(const struct world *w); /* what the links did to packets */
 
 /* Two packets a block when nothing happens to any. Each thing that happens to a packet may cost

@@ -75,6 +75,8 @@ void log_text(const struct xfer_request *r, const struct timespec *t, struct wbu
     add_word(w, r->path);
     add(w, " offset=%llu bytes=%llu resent=%llu seconds=%.3f ", (unsigned long long)r->offset,
         (unsigned long long)r->bytes, (unsigned long long)r->resent, r->seconds);
+    if (r->options != NULL)
+        add(w, "transport=%s %s ", r->transport, r->options);
     if (r->err == 0) {
         wbuf_str(w, "ok");
         return;

@@ -63,6 +63,36 @@ bool addr_is_loopback(const struct addr *a)
     return false;
 }
 
+bool addr_same_host(const struct addr *a, const struct addr *b)
+{
+    if (a->ss.ss_family != b->ss.ss_family)
+        return false;
+    if (a->ss.ss_family == AF_INET) {
+        const struct sockaddr_in *x = (const void *)&a->ss, *y = (const void *)&b->ss;
+
+        return x->sin_addr.s_addr == y->sin_addr.s_addr;
+    }
+    const struct sockaddr_in6 *x = (const void *)&a->ss, *y = (const void *)&b->ss;
+
+    return memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
+}
+
+bool addr_same_peer(const struct addr *a, const struct addr *b)
+{
+    return addr_port(a) == addr_port(b) && addr_same_host(a, b);
+}
+
+/* sin_port and sin6_port are at the same place (RFC 3493, 3.3). */
+unsigned addr_port(const struct addr *a)
+{
+    return ntohs(((const struct sockaddr_in *)&a->ss)->sin_port);
+}
+
+void addr_set_port(struct addr *a, unsigned port)
+{
+    ((struct sockaddr_in *)&a->ss)->sin_port = htons((uint16_t)port);
+}
+
 void addr_tune(int fd)
 {
     int on = 1;

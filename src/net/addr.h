@@ -17,6 +17,11 @@ struct addr {
 /* "127.0.0.1:7069", "[::1]:7069". Returns out (ADDR_SHOW_MAX bytes). */
 char *addr_show(const struct addr *a, char *out);
 bool addr_is_loopback(const struct addr *a);
+/* The same host; the same host and port. Scopes are not looked at. */
+bool addr_same_host(const struct addr *a, const struct addr *b);
+bool addr_same_peer(const struct addr *a, const struct addr *b);
+unsigned addr_port(const struct addr *a);
+void addr_set_port(struct addr *a, unsigned port);
 
 /* "[ADDR]:PORT", "ADDR", "ADDR:PORT", ":PORT" (every address, IPv6 and IPv4 both), "[v6]:PORT", a
  * bare IPv6 address, or a host name, to up to max addresses. Returns their number, -XFER_EUSAGE

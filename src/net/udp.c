@@ -44,28 +44,7 @@ struct udp_inbox {
     uint8_t bytes[];
 };
 
-/* ---- addresses ---- */
-
-static bool same_source(const struct addr *a, const struct addr *b)
-{
-    if (a->ss.ss_family != b->ss.ss_family)
-        return false;
-    if (a->ss.ss_family == AF_INET) {
-        const struct sockaddr_in *x = (const void *)&a->ss, *y = (const void *)&b->ss;
-        return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
-    }
-    const struct sockaddr_in6 *x = (const void *)&a->ss, *y = (const void *)&b->ss;
-    return x->sin6_port == y->sin6_port &&
-           memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
-}
-
-static void set_port(struct addr *a, unsigned port)
-{
-    if (a->ss.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&a->ss)->sin6_port = htons((uint16_t)port);
-    else
-        ((struct sockaddr_in *)&a->ss)->sin_port = htons((uint16_t)port);
-}
+/* ---- sockets ---- */
 
 static int set_on(int fd, int level, int name, int value)
 {
@@ -171,7 +150,7 @@ long udp_listen_recv(int fd, void *buf, size_t cap, struct addr *from, struct ad
     if (local->len) {
         struct addr bound = {.len = sizeof bound.ss};
         if (getsockname(fd, (struct sockaddr *)&bound.ss, &bound.len) == 0)
-            set_port(local, ntohs(((struct sockaddr_in *)&bound.ss)->sin_port));
+            addr_set_port(local, ntohs(((struct sockaddr_in *)&bound.ss)->sin_port));
     }
     return n;
 }
@@ -239,7 +218,7 @@ static int bind_in_range(int fd, const struct addr *local, const struct udp_port
     if (getrandom(&first, sizeof first, GRND_NONBLOCK) < 0)
         first = (unsigned)clock_now();
     for (unsigned i = 0; i < n && r == -EADDRINUSE; i++) {
-        set_port(&a, ports->lo + (first % n + i) % n);
+        addr_set_port(&a, ports->lo + (first % n + i) % n);
         r = bind_to(fd, &a, bound);
     }
     return r;
@@ -290,7 +269,7 @@ int udp_open_server(struct udp *u, const struct addr *local, const struct addr *
     } else if (ports->lo) {
         r = bind_in_range(u->fd, local, ports, &u->local);
     } else {
-        set_port(&a, 0);
+        addr_set_port(&a, 0);
         r = bind_to(u->fd, &a, &u->local);
     }
     if (r == 0)
@@ -313,7 +292,7 @@ int udp_open_client(struct udp *u, const struct addr *server, const struct addr 
     int r = from && from->ss.ss_family != server->ss.ss_family ? -EADDRNOTAVAIL : 0;
     if (from)
         any = *from;
-    set_port(&any, 0);
+    addr_set_port(&any, 0);
     if (r == 0)
         r = bind_to(u->fd, &any, &u->local);
     if (r < 0)
@@ -440,7 +419,7 @@ static int drain_errors(const struct udp *u)
                 continue;
             memcpy(&e, CMSG_DATA(c), sizeof e);
             /* EMSGSIZE: the path's MTU is smaller than was known, the next one is fragmented */
-            if (e.ee_errno && e.ee_errno != EMSGSIZE && same_source(&to, &u->peer))
+            if (e.ee_errno && e.ee_errno != EMSGSIZE && addr_same_peer(&to, &u->peer))
                 r = -(int)e.ee_errno;
         }
     }
@@ -528,7 +507,7 @@ int udp_recv(struct udp *u, struct udp_datagram *d)
     d->p = (const uint8_t *)in->iov[in->at].iov_base + in->off;
     d->n = step;
     d->from = &in->from[in->at];
-    d->stranger = u->pinned && !same_source(d->from, &u->peer);
+    d->stranger = u->pinned && !addr_same_peer(d->from, &u->peer);
     in->off += step;
     if (in->off >= len) {
         in->at++;

@@ -133,16 +133,15 @@ static int64_t arrival(struct linkq *q, uint64_t packet, int64_t left)
 
     if (due < q->last_due)
         due = q->last_due;
-    if (happens(q, CHANCE_REORDER, packet, q->p.reorder)) {
-        q->counts.reordered++;
+    if (happens(q, CHANCE_REORDER, packet, q->p.reorder))
         return due + q->p.reorder_by;
-    }
     q->last_due = due;
     return due;
 }
 
 static void add(struct linkq *q, struct linkq_packet *p, uint64_t packet)
 {
+    q->counts.reordered += happens(q, CHANCE_REORDER, packet, q->p.reorder);
     if (p->len > 0 && happens(q, CHANCE_CORRUPT, packet, q->p.corrupt)) {
         q->counts.corrupted++;
         p->flip = (int32_t)(draw(q, CHANCE_BIT, packet) % (p->len * UINT64_C(8)));

@@ -147,6 +147,16 @@ static void wait_rto(struct tftp_sm *sm, int64_t now)
     sm->deadline = now + sm->rto;
 }
 
+/* A receiver in mid-window knows that more should have come. Behind its ACK it is the sender's
+ * turn, whose own timer leads: many a foreign one would answer an ACK that comes again by sending
+ * all twice from then on. */
+static void wait_data(struct tftp_sm *sm, int64_t now)
+{
+    bool patient = sm->acked == sm->received && sm->p.fixed_rto == 0;
+
+    sm->deadline = now + (patient ? larger(2 * sm->rto, TFTP_RTO_FIRST) : sm->rto);
+}
+
 /* What was sent last may be lost, or its answer: it goes out again, and the answer is not timed. */
 static void send_again(struct tftp_sm *sm, struct tftp_actions *to, enum tftp_do what, int64_t now)
 {
@@ -159,7 +169,7 @@ static void ack_again(struct tftp_sm *sm, struct tftp_actions *to, int64_t now)
 {
     send_ack(sm, to, sm->received);
     stop_timing(sm);
-    wait_rto(sm, now);
+    wait_data(sm, now);
 }
 
 /* ---- sender ---- */
@@ -300,7 +310,7 @@ static void receiver_block(struct tftp_sm *sm, const struct tftp_pkt *pkt, int64
         send_ack(sm, to, sm->received);
         start_timing(sm, sm->received + 1, now);
     }
-    wait_rto(sm, now);
+    wait_data(sm, now);
 }
 
 static void receiver_data(struct tftp_sm *sm, const struct tftp_pkt *pkt, int64_t now,
@@ -370,7 +380,7 @@ static void ack_zero(struct tftp_sm *sm, struct tftp_actions *to, int64_t now)
 {
     send_ack(sm, to, 0);
     start_timing(sm, 1, now);
-    wait_rto(sm, now);
+    wait_data(sm, now);
 }
 
 /* Client, before anything was heard: RFC 1350, 4; RFC 2347. */

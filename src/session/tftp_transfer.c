@@ -394,7 +394,8 @@ void tftp_log_refused(struct server *srv, const struct addr *peer, const struct 
 
 /* ---- the thread ---- */
 
-static void free_work(struct tftp_work *k)
+/* What the transfer held; the log line comes after it, so that it is true of the files, too. */
+static void let_go(struct tftp_work *k)
 {
     if (k->fd >= 0)
         close(k->fd);
@@ -403,7 +404,6 @@ static void free_work(struct tftp_work *k)
     tftp_sink_free(&k->sink);
     digest_free(k->digest);
     tftp_drive_free(&k->t->drive);
-    free(k);
 }
 
 static int run(struct tftp_work *k)
@@ -437,8 +437,10 @@ bool tftp_transfer_run(struct tftp_transfer *t)
     k->fd = -1;
     k->w = (struct store_writer){.fd = -1, .dir_fd = -1};
     tftp_decode(t->request, t->n, &k->pkt);
-    log_transfer(k, run(k));
-    free_work(k);
+    int r = run(k);
+    let_go(k);
+    log_transfer(k, r);
+    free(k);
     bool lingers = t->drive.sm.state == TFTP_S_LINGER;
     if (!lingers)
         udp_close(&t->udp);

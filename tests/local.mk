@@ -30,6 +30,7 @@ include tests/race/local.mk
 include tests/rules/local.mk
 include tests/e2e/local.mk
 include tests/fault/local.mk
+include tests/interop/local.mk
 include tests/bench/local.mk
 
 EXTRA_DIST += tests/run-test tests/demo

@@ -360,10 +360,12 @@ int udp_expect(struct udp *u, size_t payload, unsigned window)
 static size_t charged(size_t payload)
 {
     const size_t bookkeeping = 256, around = 48 + 8 + 320;
-    size_t bytes = payload + around, block = 512;
+    size_t bytes = payload + around, block = 1024;
 
     if (bytes > 16384)
         return bytes + bytes / 16 + bookkeeping;
+    if (bytes <= 640) /* small ones have a size of their own */
+        return 640 + bookkeeping;
     while (block < bytes)
         block *= 2;
     return block + bookkeeping;

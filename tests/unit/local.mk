@@ -24,6 +24,8 @@ unit_tests = \
 	tests/unit/test_store_writer \
 	tests/unit/test_addr \
 	tests/unit/test_stream \
+	tests/unit/test_udp \
+	tests/unit/test_tftp_file \
 	tests/unit/test_options \
 	tests/unit/test_progress \
 	tests/unit/test_report
@@ -81,6 +83,10 @@ tests_unit_test_addr_SOURCES = tests/unit/test_addr.c
 tests_unit_test_addr_LDADD = $(unit_net)
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
 tests_unit_test_stream_LDADD = $(unit_net)
+tests_unit_test_udp_SOURCES = tests/unit/test_udp.c
+tests_unit_test_udp_LDADD = $(unit_net)
+tests_unit_test_tftp_file_SOURCES = tests/unit/test_tftp_file.c
+tests_unit_test_tftp_file_LDADD = $(rooms) $(unit_base)
 tests_unit_test_options_SOURCES = tests/unit/test_options.c
 tests_unit_test_options_LDADD = libcli.a $(rooms) $(unit_base) $(JANSSON_LIBS)
 tests_unit_test_progress_SOURCES = tests/unit/test_progress.c

@@ -148,6 +148,7 @@ Test(tftp_sm, answers_that_are_none)
     nothing();
     ack(0, MS);
     nothing();
+    cr_assert_eq(sm.state, TFTP_S_REQUEST);
     start((struct tftp_params){.client = true, .sender = true});
     ack(1, MS);
     nothing();
@@ -450,6 +451,21 @@ Test(tftp_sm, after_a_timeout_the_whole_window_goes_in_bursts)
     cr_assert_eq(sm.counts.resent, 8);
     cr_assert_eq(tick() - at, 1875 * MS);
     sends(1, 2);
+}
+
+Test(tftp_sm, a_gap_behind_timeouts_shortens_the_next)
+{
+    int64_t at = 0;
+
+    start((struct tftp_params){.sender = true, .window = 8});
+    ack(8, 10 * MS);
+    while (sm.counts.timeouts < 3)
+        at = tick();
+    cr_assert_eq(sm.rto, 240 * MS);
+    ack(10, at + 10 * MS); /* what was sent twice is not timed, yet something arrives */
+    sends(11, 1);
+    cr_assert_eq(sm.rto, 120 * MS);
+    cr_assert_eq(sm.srtt, 10 * MS);
 }
 
 Test(tftp_sm, numbers_cross_their_sixteen_bits)

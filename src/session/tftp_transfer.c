@@ -109,7 +109,10 @@ static int settle_sum(struct tftp_work *k)
     return 0;
 }
 
-/* A file of /proc says 0 and has bytes all the same: looked at, to tell it from an empty one. */
+/*
+ * A file of /proc says 0 and has bytes all the same; of an empty one curl takes a tsize of 0 for an
+ * error. Neither is told its size.
+ */
 static int settle_size(struct tftp_work *k)
 {
     bool hash = (k->opts.have & TFTP_O_SHA256) && k->opts.sha_kind == TFTP_SHA_LATER;
@@ -120,12 +123,10 @@ static int settle_size(struct tftp_work *k)
     if (r < 0)
         return r;
     tftp_source_idle(&k->source);
-    if (k->source.err)
-        return k->source.err;
-    if (limit == UINT64_MAX && !k->source.ended)
+    if (limit == UINT64_MAX)
         k->opts.have &= ~(unsigned)TFTP_O_TSIZE;
     k->opts.tsize = (uint64_t)k->st.st_size;
-    return 0;
+    return k->source.err;
 }
 
 static int open_source(struct tftp_work *k)

@@ -7,6 +7,7 @@ e2e_tests = \
 	tests/e2e/test_names.py \
 	tests/e2e/test_output.py \
 	tests/e2e/test_protocol.py \
+	tests/e2e/test_serve.py \
 	tests/e2e/test_sources.py \
 	tests/e2e/test_status.py \
 	tests/e2e/test_trees.py

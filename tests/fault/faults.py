@@ -35,7 +35,7 @@ OLD = {
     "small": {"small": b"old\n"},
     "tree": {"src/a": b"old a\n", "src/d/b": None, "src/d/e/c": None},
 }
-STATUSES = {0, 1, 3, 4, 6}
+STATUSES = {0, 1, 3, 4, 6}  # and no 5: nothing was damaged
 
 
 def need_preload():

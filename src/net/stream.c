@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -58,26 +60,40 @@ static int64_t time_left(const struct stream *s, int64_t began, int *why)
     return left;
 }
 
-/* Waits for any of the events. The only place of this module that blocks. */
+/* Bytes of ours that the other end has not acknowledged. */
+static int unsent(const struct stream *s)
+{
+    int n;
+    return s->idle && ioctl(s->fd, SIOCOUTQ, &n) == 0 ? n : 0;
+}
+
+/* Waits for any of the events. The only place of this module that blocks. A peer that takes what we
+ * sent is not idle: the kernel holds megabytes, and says that there is room only when a third of
+ * them is gone. So we look now and then. */
 static int wait_for(struct stream *s, short events)
 {
     int64_t began = clock_now();
+    int queued = unsent(s);
 
     for (;;) {
         int why;
         int64_t left = time_left(s, began, &why);
         if (left <= 0)
             return fail(s, why);
-        struct timespec ts = {left / CLOCK_SEC, left % CLOCK_SEC};
+        int64_t look = queued && s->idle / 8 < left ? s->idle / 8 : left;
+        struct timespec ts = {look / CLOCK_SEC, look % CLOCK_SEC};
         struct pollfd p[2] = {{.fd = s->fd, .events = events},
                               {.fd = s->stop_fd, .events = POLLIN}};
-        int n = ppoll(p, 2, left == CLOCK_NEVER ? NULL : &ts, NULL);
+        int n = ppoll(p, 2, look == CLOCK_NEVER ? NULL : &ts, NULL);
         if (n < 0 && errno != EINTR)
             return fail(s, -errno);
         if (n > 0 && p[1].revents)
             return fail(s, -XFER_ECANCELED);
         if (n > 0)
             return 0;
+        int still = queued ? unsent(s) : 0;
+        began = still < queued ? clock_now() : began;
+        queued = still;
     }
 }
 
@@ -88,12 +104,14 @@ static size_t in_room(const struct stream *s)
 
 static void compact(struct stream *s)
 {
-    if (s->in_len == 0) {
-        s->in_off = 0;
-    } else if (s->in_off > s->in_cap / 2 || in_room(s) == 0) {
-        memmove(s->in, s->in + s->in_off, s->in_len);
-        s->in_off = 0;
-    }
+    uint8_t *old = s->in;
+
+    if (s->in_off == 0 || (s->in_len && s->in_off <= s->in_cap / 2 && in_room(s)))
+        return;
+    if (s->exchange)
+        s->in = s->exchange(s->exchange_arg, old);
+    memmove(s->in, old + s->in_off, s->in_len);
+    s->in_off = 0;
 }
 
 int stream_pull(struct stream *s)

@@ -20,6 +20,10 @@ struct stream {
     uint8_t *in, *out;
     size_t in_off, in_len, in_cap; /* unread bytes: in[in_off .. in_off + in_len) */
     size_t out_len, out_cap;
+    /* Set while somebody still reads what was consumed: takes the in-buffer, returns another of the
+     * same size. Then nothing is ever moved or received over bytes in the old one. */
+    uint8_t *(*exchange)(void *arg, uint8_t *in);
+    void *exchange_arg;
     int64_t idle;     /* ns that one wait may last until -ETIMEDOUT; 0: no limit */
     int64_t deadline; /* absolute; -XFER_EDEADLINE then. CLOCK_NEVER: none */
     uint64_t bytes_in, bytes_out;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "net/clock.h"
+#include "session/hasher.h"
 #include "store/store.h"
 
 static int tick(body_tick fn, void *arg, uint64_t n)
@@ -74,17 +75,34 @@ static bool at_known_end(const struct body_send *b)
            b->offset + b->sent >= (uint64_t)b->before->st_size;
 }
 
-static int send_chunks(struct chan *ch, struct body_send *b, uint8_t *buf)
+static uint64_t remaining(const struct body_send *b)
+{
+    uint64_t size = (uint64_t)b->before->st_size;
+    uint64_t n = size > b->offset ? size - b->offset : 0;
+
+    return n < b->length ? n : b->length;
+}
+
+static void hash(struct hasher *h, struct digest *d, const uint8_t *p, size_t n)
+{
+    if (h)
+        hasher_feed(h, p, n);
+    else if (d)
+        digest_update(d, p, n);
+}
+
+static int send_chunks(struct chan *ch, struct body_send *b, struct hasher *h)
 {
     size_t chunk = b->chunk && b->chunk < CHAN_SCRATCH ? b->chunk : CHAN_SCRATCH;
 
     while (b->sent < b->length && !at_known_end(b)) {
-        long n = read_chunk(ch, b, buf, chunk);
+        if (h)
+            ch->scratch = hasher_exchange(h, ch->scratch);
+        long n = read_chunk(ch, b, ch->scratch, chunk);
         if (n <= 0)
             return (int)n;
-        if (b->digest)
-            digest_update(b->digest, buf, (size_t)n);
-        int r = chan_send_data(ch, buf, (size_t)n);
+        hash(h, b->digest, ch->scratch, (size_t)n);
+        int r = chan_send_data(ch, ch->scratch, (size_t)n);
         if (r < 0)
             return r;
         b->sent += (uint64_t)n;
@@ -97,9 +115,15 @@ static int send_chunks(struct chan *ch, struct body_send *b, uint8_t *buf)
 
 int body_send(struct chan *ch, struct body_send *b, bool *aborted)
 {
+    struct hasher *h = NULL;
+
     *aborted = false;
-    uint8_t *buf = chan_scratch(ch);
-    int r = buf ? send_chunks(ch, b, buf) : -ENOMEM;
+    if (!chan_scratch(ch))
+        return -ENOMEM;
+    if (b->digest && b->before && remaining(b) >= HASHER_MIN)
+        h = hasher_start(b->digest, CHAN_SCRATCH);
+    int r = send_chunks(ch, b, h);
+    hasher_finish(h);
     if (r == 0)
         r = check_version(b);
     if (r < 0 && !ch->s.err) {
@@ -110,15 +134,20 @@ int body_send(struct chan *ch, struct body_send *b, bool *aborted)
     return ch->s.err ? ch->s.err : r;
 }
 
-static int take_payload(struct chan *ch, struct body_recv *b)
+static uint8_t *exchange_in(void *h, uint8_t *in)
+{
+    return hasher_exchange(h, in);
+}
+
+static int take_payload(struct chan *ch, struct body_recv *b, struct hasher *h)
 {
     const uint8_t *p;
     long n;
 
     while ((n = chan_payload(ch, &p)) > 0) {
+        hash(h, b->digest, p, (size_t)n);
         int r = b->write(b->write_arg, p, (size_t)n);
         if (r == 0) {
-            digest_update(b->digest, p, (size_t)n);
             b->received += (uint64_t)n;
             r = tick(b->tick, b->arg, (uint64_t)n);
         }
@@ -150,8 +179,21 @@ static int body_message(struct chan *ch, struct body_recv *b, const struct wire_
     }
 }
 
-int body_recv(struct chan *ch, struct body_recv *b, struct wire_msg *end)
+/* From here on another thread hashes what arrives, in buffers that it lends to the stream. */
+static void hash_apart(struct chan *ch, struct body_recv *b, struct hasher **h)
 {
+    *h = hasher_start(b->digest, ch->s.in_cap);
+    if (!*h)
+        return;
+    ch->s.exchange = exchange_in;
+    ch->s.exchange_arg = *h;
+}
+
+static int recv_chunks(struct chan *ch, struct body_recv *b, struct wire_msg *end,
+                       struct hasher **h)
+{
+    bool asked = false;
+
     for (;;) {
         int r = chan_expect(ch, end);
         if (r < 0)
@@ -159,10 +201,24 @@ int body_recv(struct chan *ch, struct body_recv *b, struct wire_msg *end)
         r = body_message(ch, b, end);
         if (r <= 0)
             return r;
-        r = take_payload(ch, b);
+        if (!asked && b->received >= HASHER_MIN) {
+            asked = true;
+            hash_apart(ch, b, h);
+        }
+        r = take_payload(ch, b, *h);
         if (r < 0)
             return r;
     }
+}
+
+int body_recv(struct chan *ch, struct body_recv *b, struct wire_msg *end)
+{
+    struct hasher *h = NULL;
+
+    int r = recv_chunks(ch, b, end, &h);
+    ch->s.exchange = NULL;
+    hasher_finish(h);
+    return r;
 }
 
 static int discard_payload(struct chan *ch, uint64_t *left)

@@ -20,6 +20,7 @@ unit_tests = \
 	tests/unit/test_store_writer \
 	tests/unit/test_addr \
 	tests/unit/test_stream \
+	tests/unit/test_hasher \
 	tests/unit/test_options \
 	tests/unit/test_progress \
 	tests/unit/test_report
@@ -68,6 +69,8 @@ tests_unit_test_addr_SOURCES = tests/unit/test_addr.c
 tests_unit_test_addr_LDADD = $(unit_net)
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
 tests_unit_test_stream_LDADD = $(unit_net)
+tests_unit_test_hasher_SOURCES = tests/unit/test_hasher.c
+tests_unit_test_hasher_LDADD = libsession.la $(unit_net)
 tests_unit_test_options_SOURCES = tests/unit/test_options.c
 tests_unit_test_options_LDADD = libcli.a $(rooms) $(unit_base) $(JANSSON_LIBS)
 tests_unit_test_progress_SOURCES = tests/unit/test_progress.c

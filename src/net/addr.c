@@ -217,7 +217,7 @@ struct lookup {
     char host[HOST_MAX];
     unsigned port;
     int family;
-    int result;
+    atomic_int result; /* set after found: who has read it may read that */
     struct addr found[ADDRS_MAX];
 };
 
@@ -233,7 +233,7 @@ static void *lookup_run(void *arg)
 {
     struct lookup *l = arg;
 
-    l->result = resolve(l->host, l->port, l->family, 0, l->found, ADDRS_MAX);
+    atomic_store(&l->result, resolve(l->host, l->port, l->family, 0, l->found, ADDRS_MAX));
     eventfd_write(l->done_fd, 1);
     lookup_unref(l);
     return NULL;
@@ -325,7 +325,7 @@ static int lookup_name(const char *host, unsigned port, int family, int stop_fd,
     }
     rc = lookup_wait(l, stop_fd, deadline);
     if (rc == 0) {
-        rc = l->result;
+        rc = atomic_load(&l->result);
         memcpy(out, l->found, sizeof l->found);
     }
     lookup_unref(l);

@@ -409,6 +409,19 @@ def need_tool(name):
     skip_unless(shutil.which(name), f"needs {name}")
 
 
+def as_nobody(*directories):
+    """A prefix that makes a command run as nobody, who may then enter these directories."""
+    need_root()
+    need_tool("setpriv")
+    for directory in directories:
+        os.chmod(directory, 0o755)
+    prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
+    for test in (["-x", XFER], *(["-x", directory] for directory in directories)):
+        skip_unless(subprocess.run([*prefix, "test", *test], check=False).returncode == 0,
+                    f"nobody cannot reach {test[1]}")
+    return prefix
+
+
 def need_plain():
     skip_unless(not SANITIZED, "a plain build is needed: sanitizers get in the way")
 

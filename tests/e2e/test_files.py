@@ -443,10 +443,7 @@ class TestReadOnlyTarget(TestCase):
 
     def setUp(self):
         super().setUp()
-        harness.need_root()
-        harness.need_tool("setpriv")
-        os.chmod(self.tmp, 0o755)
-        self.nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        self.nobody = harness.as_nobody(self.tmp)
 
     def test_put_over_it(self):
         server = self.serve("--user", "nobody")
@@ -467,9 +464,11 @@ class TestReadOnlyTarget(TestCase):
     def test_get_over_it(self):
         server = self.serve()
         self.make(server.path("a"), DATA)
-        os.mkdir(self.path("here"), 0o777)
+        os.mkdir(self.path("here"))
         os.chmod(self.path("here"), 0o777)
         old = self.make("here/a", b"old", mode=0o444)
+        self.xfer("get", f"{server.addr}/a", self.path("here/b"), prefix=self.nobody)
+        self.assertEqual(os.stat(self.path("here/b")).st_uid, 65534)
         _, err = self.xfer("get", f"{server.addr}/a", old, status=6, prefix=self.nobody)
         self.assertRegex(err, "ermission denied")
         self.assertEqual(self.read(old), b"old")

@@ -11,6 +11,9 @@
 #include "session/hasher.h"
 #include "store/store.h"
 
+/* Less is copied more cheaply than it is mapped. */
+#define DIRECT_MIN (64 * 1024)
+
 static int tick(body_tick fn, void *arg, uint64_t n)
 {
     return fn ? fn(arg, n) : 0;
@@ -75,12 +78,14 @@ static bool at_known_end(const struct body_send *b)
            b->offset + b->sent >= (uint64_t)b->before->st_size;
 }
 
+/* What the file, by the size it had, still has to send. */
 static uint64_t remaining(const struct body_send *b)
 {
     uint64_t size = (uint64_t)b->before->st_size;
-    uint64_t n = size > b->offset ? size - b->offset : 0;
+    uint64_t at = b->offset + b->sent;
+    uint64_t n = size > at ? size - at : 0;
 
-    return n < b->length ? n : b->length;
+    return n < b->length - b->sent ? n : b->length - b->sent;
 }
 
 static void hash(struct hasher *h, struct digest *d, const uint8_t *p, size_t n)
@@ -91,22 +96,38 @@ static void hash(struct hasher *h, struct digest *d, const uint8_t *p, size_t n)
         digest_update(d, p, n);
 }
 
+/* Sends the next chunk. What need not be hashed goes from the page cache to the socket, and is not
+ * copied through here. Returns its length, 0 at the end. */
+static long send_chunk(struct chan *ch, struct body_send *b, struct hasher *h, size_t max)
+{
+    bool direct = !b->digest && b->before && remaining(b) >= DIRECT_MIN;
+    int r;
+
+    if (direct) {
+        size_t n = remaining(b) < max ? (size_t)remaining(b) : max;
+        r = chan_send_file(ch, b->fd, b->offset + b->sent, n);
+        return r < 0 ? r : (long)n;
+    }
+    if (h)
+        ch->scratch = hasher_exchange(h, ch->scratch);
+    long n = read_chunk(ch, b, ch->scratch, max < CHAN_SCRATCH ? max : CHAN_SCRATCH);
+    if (n <= 0)
+        return n;
+    hash(h, b->digest, ch->scratch, (size_t)n);
+    r = chan_send_data(ch, ch->scratch, (size_t)n);
+    return r < 0 ? r : n;
+}
+
 static int send_chunks(struct chan *ch, struct body_send *b, struct hasher *h)
 {
-    size_t chunk = b->chunk && b->chunk < CHAN_SCRATCH ? b->chunk : CHAN_SCRATCH;
+    size_t max = b->chunk && b->chunk < WIRE_DATA_MAX ? b->chunk : WIRE_DATA_MAX;
 
     while (b->sent < b->length && !at_known_end(b)) {
-        if (h)
-            ch->scratch = hasher_exchange(h, ch->scratch);
-        long n = read_chunk(ch, b, ch->scratch, chunk);
+        long n = send_chunk(ch, b, h, max);
         if (n <= 0)
             return (int)n;
-        hash(h, b->digest, ch->scratch, (size_t)n);
-        int r = chan_send_data(ch, ch->scratch, (size_t)n);
-        if (r < 0)
-            return r;
         b->sent += (uint64_t)n;
-        r = tick(b->tick, b->arg, (uint64_t)n);
+        int r = tick(b->tick, b->arg, (uint64_t)n);
         if (r < 0)
             return r;
     }

@@ -212,9 +212,13 @@ class Server:
 
 def remove_tree(path):
     """As rm -rf, of directories that took their own permissions, too."""
-    for directory, _, _ in os.walk(path):
-        with contextlib.suppress(OSError):
-            os.chmod(directory, 0o700)
+    with contextlib.suppress(OSError):
+        os.chmod(path, 0o700)
+    for directory, below, _ in os.walk(path):
+        for name in (os.path.join(directory, name) for name in below):
+            with contextlib.suppress(OSError):
+                if not os.path.islink(name):
+                    os.chmod(name, 0o700)
     shutil.rmtree(path, ignore_errors=True)
 
 

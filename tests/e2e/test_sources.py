@@ -183,16 +183,17 @@ class Unsized(TestCase):
                     continue
                 expected = self.read(path)
                 self.assertNotEqual(os.path.getsize(path), len(expected))
-                self.xfer("put", path, f"{server.addr}/copy")
-                self.assertEqual(self.read(server.path("copy")), expected)
+                name = os.path.basename(path)
+                self.xfer("put", path, f"{server.addr}/")
+                self.assertEqual(self.read(server.path(name)), expected)
 
     def test_served(self):
         server = self.serve(root="/proc/sys/kernel", write=False)
         for name in ("ostype", "osrelease", "random/poolsize"):
             out, _ = self.xfer("get", f"{server.addr}/{name}", "-")
             self.assertEqual(out, self.read(f"/proc/sys/kernel/{name}"))
-            self.xfer("get", f"{server.addr}/{name}", self.path("copy"))
-            self.assertEqual(self.read("copy"), out)
+            self.xfer("get", f"{server.addr}/{name}", self.tmp)
+            self.assertEqual(self.read(os.path.basename(name)), out)
 
     def test_served_from_sys(self):
         path = "/sys/kernel/mm/transparent_hugepage"

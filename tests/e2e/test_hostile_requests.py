@@ -565,6 +565,8 @@ class Slow(Hostile):
         busy = self.greeted()
         busy.send("PUT /last")
         busy.send_raw(b"DATA 5\nhel")
+        wait_for(lambda: any(n.startswith(".xfer-") for n in os.listdir(self.server.root)),
+                         "the PUT to begin")
         self.server.proc.send_signal(signal.SIGTERM)
         self.assertClosed(peers[1], 421)
         busy.send_raw(b"lo")

@@ -146,7 +146,7 @@ class OutOfMemory(TestCase):
                 place.close()
         print(f"# {side}: {met} failures of memory in {ran} of {len(tasks)} runs")
         self.assertEqual(complaints[:5], [])
-        self.assertGreater(met, 20, "nearly no allocation was failed")
+        self.assertGreater(met, 5, "nearly no allocation was failed")
 
     def task(self, free, nth, own, for_good):
         def one(_):

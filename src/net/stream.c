@@ -238,11 +238,23 @@ void stream_min_rate(struct stream *s, uint64_t bytes_per_second)
     s->rate_mark = s->bytes_in;
 }
 
+/* Where there is always input nobody waits, and nothing but this ends it in time. */
+static int check_limits(struct stream *s)
+{
+    struct pollfd stop = {.fd = s->stop_fd, .events = POLLIN};
+
+    if (s->err)
+        return s->err;
+    if (s->deadline != CLOCK_NEVER && clock_now() >= s->deadline)
+        return fail(s, -XFER_EDEADLINE);
+    return s->stop_fd >= 0 && poll(&stop, 1, 0) > 0 ? fail(s, -XFER_ECANCELED) : 0;
+}
+
 int stream_fill(struct stream *s)
 {
     size_t had = s->in_len;
 
-    if (s->err)
+    if (check_limits(s) < 0)
         return s->err;
     for (;;) {
         int r = stream_pull(s);

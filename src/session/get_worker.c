@@ -351,7 +351,7 @@ static int body_failed(struct worker *w, const struct body_recv *b, int err)
         return err;
     if (b->local && (err == -XFER_ECANCELED || err == -XFER_EDEADLINE))
         return err;
-    file_failed(w, err, b->text[0] ? b->text : NULL, false);
+    file_failed(w, b->local ? err : peer_error(err), b->text[0] ? b->text : NULL, false);
     return b->local ? drop_body(w) : 0;
 }
 

@@ -135,8 +135,24 @@ int peer_lost(struct peer *p, int err)
     return 0;
 }
 
+int peer_error(int err)
+{
+    switch (-err) {
+    case XFER_EUSAGE:
+    case XFER_EHOST:
+    case XFER_ECANCELED:
+    case XFER_EDEADLINE:
+    case XFER_ESOME:
+    case XFER_ESPECIAL:
+    case XFER_ECOLLISION:
+        return -XFER_EREMOTE;
+    default:
+        return err;
+    }
+}
+
 /* 1: for the caller; 0: taken care of here; negative: the connection is of no more use. */
-static int screen(struct peer *p, const struct wire_msg *m)
+static int screen(struct peer *p, struct wire_msg *m)
 {
     if (!p->greeted) {
         if (m->verb != WIRE_HELLO || m->version != WIRE_VERSION)
@@ -149,6 +165,7 @@ static int screen(struct peer *p, const struct wire_msg *m)
         return 0;
     if (m->verb == WIRE_REPLY && (m->code == 421 || m->code == 425)) /* no room, or given up on */
         return m->error;
+    m->error = peer_error(m->error);
     return 1;
 }
 

@@ -79,7 +79,7 @@ static void answer_to_file(struct worker *w, struct pending *p, const struct wir
         file_failed(w, p, p->aborted, NULL);
     else if (m->code >= 400)
         file_failed(w, p, m->error, m->text[0] ? m->text : NULL);
-    else if ((m->keys & WIRE_K_SHA256) && memcmp(m->sha256, p->sum, DIGEST_LEN) != 0)
+    else if (!(m->keys & WIRE_K_SHA256) || memcmp(m->sha256, p->sum, DIGEST_LEN) != 0)
         file_failed(w, p, -XFER_EINTEGRITY, NULL);
     else
         copy_report_done(w->c, p->job, p->bytes, p->resumed_at, p->sum);
@@ -181,12 +181,14 @@ static int body_moved(void *arg, uint64_t n)
     tally_moved(w->c->tally, n, true);
     mine->moved += n;
     while ((r = peer_try_recv(&w->peer, &m)) > 0) {
-        if (pending_head(w) == mine && m.verb == WIRE_REPLY && m.code >= 400) {
+        bool final = pending_head(w) == mine;
+        if (final && m.verb == WIRE_REPLY && m.code >= 400) {
             mine->answered = true;
             snprintf(w->refusal, sizeof w->refusal, "%s", m.text);
             return m.error;
         }
-        r = take_answer(w, &m);
+        /* Nobody can have stored what is still on its way. */
+        r = final ? -XFER_EPROTO : take_answer(w, &m);
         if (r < 0) {
             w->peer.ch.s.err = r;
             return r;

@@ -271,7 +271,9 @@ class Status(TestCase):
         self.assertEqual(sorted(os.listdir(self.path("t"))), ["f", "x"])
 
     def interrupt(self, *args, signals=(signal.SIGINT,)):
-        process = harness.start(*args, "--limit-rate", "20K", "-v")
+        # The second signal ends it where it stands: threads that nobody joined are no fault then.
+        tsan = os.environ.get("TSAN_OPTIONS", "") + " report_thread_leaks=0"
+        process = harness.start(*args, "--limit-rate", "20K", "-v", env={"TSAN_OPTIONS": tsan})
         self.addCleanup(harness.end, process)
         line = process.stderr.readline()
         self.assertRegex(line, b"^connected")

@@ -63,11 +63,16 @@ bool addr_is_loopback(const struct addr *a)
     return false;
 }
 
+/* What waits to be sent in the kernel has left the cache by the time it goes: this much is enough to
+ * keep the line busy while we prepare more. */
+#define UNSENT_MAX (128 * 1024)
+
 void addr_tune(int fd)
 {
-    int on = 1;
+    int on = 1, unsent = UNSENT_MAX;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 

@@ -105,6 +105,15 @@ def end(process, how=signal.SIGKILL):
         process.wait()
 
 
+def peak_memory(pid):
+    """Bytes that a running process has had resident at most; 0 when it has ended."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+            match = re.search(r"VmHWM:\s+(\d+) kB", f.read())
+            return int(match[1]) * 1024 if match else 0
+    return 0
+
+
 class Server:
     """`xfer serve` at work on a directory of its own; a context manager.
 
@@ -377,9 +386,6 @@ class TestCase(unittest.TestCase):
         out, err = self.xfer(*args, status=status, **kwargs)
         self.assertRegex(err, pattern)
         return out, err
-
-    def assertSameTree(self, left, right):
-        self.assertEqual(tree(left), tree(right))
 
     def assertNoLeftovers(self, root):
         left = [name for name in tree(root) if b".xfer-" in name]

@@ -357,6 +357,23 @@ class Bounds(TestCase):
                     pass
         self.assertEqual(harness.tree(server.root), {})
 
+    def test_a_directory_of_100000_entries(self):
+        """Listed as it is read: the server's memory does not grow with it."""
+        server = self.serve()
+        os.mkdir(server.path("many"))
+        for i in range(100_000):
+            if i % 25_000 == 0:  # links of one inode are many on ext4, but not so many
+                first = self.make(server.path(f"many/entry-{i}"))
+            else:
+                os.link(first, server.path(f"many/entry-{i}"))
+        self.xfer("ls", f"{server.addr}/")
+        before = harness.peak_memory(server.proc.pid)
+        out, _ = self.xfer("ls", f"{server.addr}/many")
+        self.assertEqual(out.count(b"\n"), 100_000)
+        if not harness.SANITIZED:
+            self.assertLess(harness.peak_memory(server.proc.pid), before + (4 << 20))
+        self.assertEqual(len(set(out.splitlines())), 100_000)
+
     def test_few_descriptors(self):
         """RLIMIT_NOFILE is what the shell left: the server raises it, or does with what there is."""
         server = self.serve(prefix=("sh", "-c", 'ulimit -Hn 40; exec "$0" "$@"'))

@@ -152,12 +152,22 @@ class Holes(TestCase):
         self.assertLess(self.used(server.path("a")), 1 << 20)
 
     def test_more_than_4_gib(self):
-        """2^32 + 1 bytes sent, and its end fetched."""
+        """2^32 + 1 bytes sent, in 20 MiB of memory on either side, and their end fetched."""
         harness.need_plain()
         server = self.serve()
         size = 4 * GIB + 1
         source = self.sparse(self.path("big"), size, (0, b"begin"), (size - 1, b"e"))
-        self.xfer("put", source, f"{server.addr}/", timeout=200)
+        process = harness.start("put", source, f"{server.addr}/")
+        self.addCleanup(harness.end, process)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, harness.peak_memory(process.pid))
+            time.sleep(0.02)
+        status, _, err = harness.finish(process)
+        self.assertEqual(status, 0, err)
+        self.assertGreater(peak, 0)
+        self.assertLess(peak, 20 << 20)
+        self.assertLess(harness.peak_memory(server.proc.pid), 20 << 20)
         copy = server.path("big")
         self.assertEqual(os.path.getsize(copy), size)
         self.assertLess(self.used(copy), 1 << 20)

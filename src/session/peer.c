@@ -151,12 +151,13 @@ int peer_error(int err)
     }
 }
 
-/* 1: for the caller; 0: taken care of here; negative: the connection is of no more use. */
+/* 1: for the caller; 0: taken care of here; negative: the connection is of no more use, for good:
+ * the answer is gone, and the next one belongs to another request. */
 static int screen(struct peer *p, struct wire_msg *m)
 {
     if (!p->greeted) {
         if (m->verb != WIRE_HELLO || m->version != WIRE_VERSION)
-            return -XFER_EPROTO;
+            return p->ch.s.err = -XFER_EPROTO;
         p->greeted = true;
         p->ever = true;
         return 0;
@@ -164,7 +165,7 @@ static int screen(struct peer *p, struct wire_msg *m)
     if (m->verb == WIRE_REPLY && m->code == 102)
         return 0;
     if (m->verb == WIRE_REPLY && (m->code == 421 || m->code == 425)) /* no room, or given up on */
-        return m->error;
+        return p->ch.s.err = m->error;
     m->error = peer_error(m->error);
     return 1;
 }

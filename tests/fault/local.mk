@@ -3,6 +3,7 @@
 
 fault_tests = \
 	tests/fault/memory.py \
+	tests/fault/shortage.py \
 	tests/fault/syscalls.py
 
 check_LTLIBRARIES += tests/fault/preload.la

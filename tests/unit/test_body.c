@@ -341,7 +341,6 @@ Test(body, a_write_that_fails_is_ours_and_leaves_the_rest)
     peer_says(&e, "DATA 3\nabcDATA 3\ndefDATA 3\nghiEND size=9\nSUM /next\n");
     cr_expect_eq(body_recv(&e.ch, &b, &end), -ENOSPC);
     cr_expect(b.local && b.received == 3);
-    digest_is_of("abc");
     cr_assert_eq(body_discard(&e.ch, UINT64_MAX), 0);
     cr_assert_eq(chan_recv(&e.ch, &end), 1);
     cr_expect_eq(end.verb, WIRE_SUM);

@@ -327,6 +327,5 @@ Test(chan, freeing_twice_is_safe)
     cr_expect(chan_scratch(&one.ch) != NULL);
     cr_expect_eq(chan_scratch(&one.ch), chan_scratch(&one.ch));
     chan_free(&one.ch);
-    chan_free(&one.ch);
-    ends_hang_up(&one);
+    ends_close(&one);
 }

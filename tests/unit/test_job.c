@@ -34,7 +34,7 @@ Test(job, has_its_own_names)
     job_free(NULL);
 }
 
-Test(job_list, first_in_first_out)
+Test(job, a_list_is_first_in_first_out)
 {
     struct job_list l;
     struct job *j;
@@ -58,7 +58,7 @@ Test(job_list, first_in_first_out)
     cr_expect_eq(l.n, 0);
 }
 
-Test(job_queue, hands_out_what_came_in_then_says_that_it_is_over)
+Test(job, a_queue_hands_out_what_came_in_then_says_that_it_is_over)
 {
     struct job_queue q;
     struct job *j;
@@ -81,7 +81,7 @@ Test(job_queue, hands_out_what_came_in_then_says_that_it_is_over)
     job_queue_destroy(&q);
 }
 
-Test(job_queue, aborted_it_gives_and_takes_nothing)
+Test(job, aborted_a_queue_gives_and_takes_nothing)
 {
     struct job_queue q;
     struct job *j;
@@ -126,7 +126,7 @@ static void wait_until_pushed(struct filler *f, unsigned n)
         sched_yield();
 }
 
-Test(job_queue, is_bounded, .timeout = 60)
+Test(job, a_queue_is_bounded, .timeout = 60)
 {
     struct job_queue q;
     struct filler f = {.q = &q, .n = 10};
@@ -146,7 +146,7 @@ Test(job_queue, is_bounded, .timeout = 60)
     job_queue_destroy(&q);
 }
 
-Test(job_queue, an_abort_frees_who_waits_for_room, .timeout = 60)
+Test(job, an_abort_frees_who_waits_for_room, .timeout = 60)
 {
     struct job_queue q;
     struct filler f = {.q = &q, .n = 10};
@@ -185,7 +185,7 @@ static void *take(void *arg)
 #define TAKERS 8
 #define EACH 2000
 
-Test(job_queue, every_job_reaches_one_of_many, .timeout = 100)
+Test(job, every_job_reaches_one_of_many, .timeout = 100)
 {
     unsigned char *taken = calloc(FILLERS * EACH, 1);
     struct filler f[FILLERS];

@@ -522,7 +522,8 @@ void get_worker(struct copy *c, unsigned index)
     job_list_init(&w.redo);
     peer_init(&w.peer, &c->o->net, &c->remote, c->tally, c->deadline, c->o->limit_rate);
     int r = w.digest && w.landings ? 0 : -ENOMEM;
-    while (r == 0) {
+    bool wanted = job_queue_wait(&c->queue);
+    while (r == 0 && wanted) {
         r = peer_open(&w.peer);
         if (r < 0)
             break;

@@ -131,6 +131,16 @@ int job_queue_pop(struct job_queue *q, bool wait, struct job **ret)
     return r;
 }
 
+bool job_queue_wait(struct job_queue *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    while (!q->list.first && !q->closed)
+        pthread_cond_wait(&q->changed, &q->mutex);
+    bool found = q->list.first && !q->aborted;
+    pthread_mutex_unlock(&q->mutex);
+    return found;
+}
+
 bool job_queue_is_done(struct job_queue *q)
 {
     pthread_mutex_lock(&q->mutex);

@@ -15,6 +15,7 @@ e2e_tests = \
 # With a peer or a network that means harm.
 e2e_tests += \
 	tests/e2e/test_corruption.py \
+	tests/e2e/test_crowd.py \
 	tests/e2e/test_hostile_requests.py \
 	tests/e2e/test_hostile_server.py \
 	tests/e2e/test_kill.py \

@@ -16,6 +16,7 @@ e2e_tests = \
 e2e_tests += \
 	tests/e2e/test_corruption.py \
 	tests/e2e/test_crowd.py \
+	tests/e2e/test_disk.py \
 	tests/e2e/test_hostile_requests.py \
 	tests/e2e/test_hostile_server.py \
 	tests/e2e/test_kill.py \

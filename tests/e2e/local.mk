@@ -20,7 +20,8 @@ e2e_tests += \
 	tests/e2e/test_hostile_requests.py \
 	tests/e2e/test_hostile_server.py \
 	tests/e2e/test_kill.py \
-	tests/e2e/test_resume.py
+	tests/e2e/test_resume.py \
+	tests/e2e/test_writers.py
 
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)

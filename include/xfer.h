@@ -229,7 +229,8 @@ enum xfer_write { XFER_WRITE_NO, XFER_WRITE_REPLACE, XFER_WRITE_NEW };
 
 /* One request, for the log. Strings are raw bytes from the peer: escape them. */
 struct xfer_request {
-    const char *peer; /* address and port */
+    const char *peer;    /* address and port */
+    const char *options; /* what was asked for besides, "mkpath sync=file"; NULL: nothing */
     const char *verb;
     const char *path;
     uint64_t offset; /* where a resumed transfer went on */

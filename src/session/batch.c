@@ -113,6 +113,7 @@ int landing_reply(struct conn *c, struct landing *l, int err)
 static void log_landing(struct conn *c, const struct landing *l, int err)
 {
     struct xfer_request r = {.peer = c->peer,
+                             .options = "sync=batch",
                              .verb = wire_verb_name(WIRE_PUT),
                              .path = l->path,
                              .offset = l->offset,

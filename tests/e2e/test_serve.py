@@ -13,7 +13,7 @@ import unittest
 import harness
 from harness import Raw, Server, TestCase, noise
 
-LINE = re.compile(r"(\S+) (\S+) (\S+) (\S+) offset=(\d+) bytes=(\d+) resent=(\d+) "
+LINE = re.compile(r"(\S+) (\S+) (\S+) (\S+)(?: [^ ]+)* offset=(\d+) bytes=(\d+) resent=(\d+) "
                   r"seconds=(\d+\.\d{3}) (?:\S+ )*?(ok|failed \S+: .*)")
 YEAR_2001 = 10**18
 
@@ -223,7 +223,11 @@ class Log(TestCase):
             peer.send("GET /f offset=400")
             self.assertEqual(peer.reply()[0], 200)
             self.assertEqual(peer.body()[0], noise(1000)[400:])
+            peer.send("GET /f offset=400 length=10")
+            self.assertEqual(peer.reply()[0], 200)
+            self.assertEqual(peer.body()[0], noise(1000)[400:410])
         server.wait_log(r"GET /f offset=400 bytes=600 ")
+        server.wait_log(r"GET /f length=10 offset=400 bytes=10 ")
 
 
 class End(TestCase):

@@ -89,8 +89,9 @@ class Site:
         return [*common, f"{self.server.addr}/out/{name}", self.target + "/"]
 
     def restore(self):
-        """The target as it was before any run."""
-        shutil.rmtree(self.target)
+        """The target as it was before any run. The server may still be at work on an earlier one."""
+        wait_for(lambda: shutil.rmtree(self.target, ignore_errors=True) or
+                 not os.path.exists(self.target), "the target can be cleared")
         os.makedirs(self.target)
         for name, data in OLD[self.what].items():
             if data is not None:

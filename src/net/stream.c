@@ -310,7 +310,11 @@ int stream_line(struct stream *s, size_t max, const char **line, size_t *n)
 int stream_try_line(struct stream *s, size_t max, const char **line, size_t *n)
 {
     size_t seen = 0;
-    int r = stream_pull(s);
+
+    int r = s->err ? s->err : take_line(s, max, line, n, &seen);
+    if (r != 0)
+        return r;
+    r = stream_pull(s);
     return r < 0 ? r : take_line(s, max, line, n, &seen);
 }
 

@@ -14,6 +14,8 @@
 #include "session/source.h"
 #include "session/stop.h"
 
+#define LOOK_MIN (64 * 1024)
+
 /* A request whose answer is still to come. */
 struct pending {
     struct job *job; /* NULL: a directory */
@@ -166,7 +168,8 @@ static struct pending *newest(struct worker *w)
     return &w->ring[(w->first + w->n - 1) % COPY_PENDING];
 }
 
-/* After each chunk: hold the rate, count, and look whether the server has already had enough. */
+/* After each chunk: hold the rate, count, and look whether the server has already had enough. A
+ * small file is on its way before that could be known. */
 static int body_moved(void *arg, uint64_t n)
 {
     struct worker *w = arg;
@@ -180,6 +183,8 @@ static int body_moved(void *arg, uint64_t n)
         return r;
     tally_moved(w->c->tally, n, true);
     mine->moved += n;
+    if (mine->job->known && mine->job->size < LOOK_MIN)
+        return 0;
     while ((r = peer_try_recv(&w->peer, &m)) > 0) {
         bool final = pending_head(w) == mine;
         if (final && m.verb == WIRE_REPLY && m.code >= 400) {

@@ -14,7 +14,7 @@ import harness
 from faults import FULL
 from harness import TestCase
 
-SECONDS = float(os.environ.get("XFER_TEST_FAULT_SECONDS") or (300 if FULL else 18)) / 6
+SECONDS = float(os.environ.get("XFER_TEST_FAULT_SECONDS") or (240 if FULL else 18)) / 6
 SAMPLE = 60  # of those that libraries ask for, where not all are tried
 
 

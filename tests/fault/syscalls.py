@@ -53,7 +53,7 @@ ALL = [(side, verb, what, options)
        for what in ("small", "file", "tree")
        for options in ((), ("--sync", "file"), ("--sync", "batch"))
        if (what, options) != ("file", ("--sync", "batch"))]
-LIMIT = float(os.environ.get("XFER_TEST_FAULT_SECONDS") or (280 if FULL else 30))  # of all
+LIMIT = float(os.environ.get("XFER_TEST_FAULT_SECONDS") or (260 if FULL else 30))  # of all
 MOST = 60 if FULL else 12    # calls of one thread
 
 

@@ -253,7 +253,7 @@ enum xfer_write { XFER_WRITE_NO, XFER_WRITE_REPLACE, XFER_WRITE_NEW };
 struct xfer_request {
     const char *peer;      /* address and port */
     const char *transport; /* "tcp" or "udp" */
-    const char *options;   /* UDP: what was agreed, "blksize=1428 windowsize=1"; else NULL */
+    const char *options;   /* what was asked for ("mkpath sync=file") or agreed; NULL: nothing */
     const char *verb;
     const char *path;
     uint64_t offset; /* where a resumed transfer went on */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 struct digest {
@@ -14,9 +15,15 @@ struct digest {
     bool broken; /* out of memory since the last reset */
 };
 
+/* False when memory ran out while OpenSSL set itself up: it would not survive being used then. */
+static bool is_usable(void)
+{
+    return OSSL_LIB_CTX_get0_global_default() != NULL;
+}
+
 struct digest *digest_new(void)
 {
-    struct digest *d = calloc(1, sizeof *d);
+    struct digest *d = is_usable() ? calloc(1, sizeof *d) : NULL;
 
     if (!d)
         return NULL;
@@ -63,7 +70,7 @@ bool digest_peek(const struct digest *d, uint8_t out[DIGEST_LEN])
 
 void digest_of(const void *p, size_t n, uint8_t out[DIGEST_LEN])
 {
-    if (EVP_Digest(n > 0 ? p : "", n, out, NULL, EVP_sha256(), NULL) != 1)
+    if (!is_usable() || EVP_Digest(n > 0 ? p : "", n, out, NULL, EVP_sha256(), NULL) != 1)
         memset(out, 0, DIGEST_LEN);
 }
 

@@ -346,13 +346,14 @@ static int run_serve(const struct cmd *c, const struct serve_options *o, const c
     s->xferlog_fd = -1;
     if (o->xferlog != NULL)
         s->xferlog_fd = open(o->xferlog, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    if (o->xferlog != NULL && s->xferlog_fd < 0)
+    if (o->xferlog != NULL && s->xferlog_fd < 0) {
         fail(o->xferlog, -errno);
-    else
-        status = serve(c, s, dir);
+        xfer_stop_free(s->stop);
+    } else {
+        status = serve(c, s, dir); /* its stop object stays: a signal may still come */
+    }
     if (s->xferlog_fd >= 0 && close(s->xferlog_fd) != 0 && status == 0)
         status = fail(o->xferlog, -errno);
-    /* The stop object stays: a signal may still come. */
     free(s);
     return status;
 }

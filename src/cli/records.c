@@ -228,9 +228,10 @@ json_t *record_request(const struct xfer_request *r, const char *time)
     json_object_set_new(o, "time", json_string(time));
     set_bytes(o, "peer", r->peer);
     set_bytes(o, "transport", r->transport);
-    set_bytes(o, "options", r->options);
     set_bytes(o, "verb", r->verb);
     set_bytes(o, "path", r->path);
+    if (r->options != NULL)
+        set_bytes(o, "options", r->options);
     set_count(o, "offset_bytes", r->offset);
     set_count(o, "bytes", r->bytes);
     set_count(o, "resent_segments", r->resent);

@@ -92,12 +92,16 @@ void addr_set_port(struct addr *a, unsigned port)
 {
     ((struct sockaddr_in *)&a->ss)->sin_port = htons((uint16_t)port);
 }
+/* What waits to be sent in the kernel has left the cache by the time it goes: this much is enough to
+ * keep the line busy while we prepare more. */
+#define UNSENT_MAX (128 * 1024)
 
 void addr_tune(int fd)
 {
-    int on = 1;
+    int on = 1, unsent = UNSENT_MAX;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
@@ -247,7 +251,7 @@ struct lookup {
     char host[HOST_MAX];
     unsigned port;
     int family;
-    int result;
+    atomic_int result; /* set after found: who has read it may read that */
     struct addr found[ADDRS_MAX];
 };
 
@@ -263,7 +267,7 @@ static void *lookup_run(void *arg)
 {
     struct lookup *l = arg;
 
-    l->result = resolve(l->host, l->port, l->family, 0, l->found, ADDRS_MAX);
+    atomic_store(&l->result, resolve(l->host, l->port, l->family, 0, l->found, ADDRS_MAX));
     eventfd_write(l->done_fd, 1);
     lookup_unref(l);
     return NULL;
@@ -355,7 +359,7 @@ static int lookup_name(const char *host, unsigned port, int family, int stop_fd,
     }
     rc = lookup_wait(l, stop_fd, deadline);
     if (rc == 0) {
-        rc = l->result;
+        rc = atomic_load(&l->result);
         memcpy(out, l->found, sizeof l->found);
     }
     lookup_unref(l);

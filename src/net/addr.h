@@ -54,7 +54,7 @@ struct tcp_facts {
 };
 void tcp_facts(int fd, struct tcp_facts *ret);
 
-/* TCP_NODELAY and SO_KEEPALIVE. */
+/* TCP_NODELAY, TCP_NOTSENT_LOWAT and SO_KEEPALIVE. */
 void addr_tune(int fd);
 
 #endif

@@ -6,6 +6,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -58,26 +61,40 @@ static int64_t time_left(const struct stream *s, int64_t began, int *why)
     return left;
 }
 
-/* Waits for any of the events. The only place of this module that blocks. */
+/* Bytes of ours that the other end has not acknowledged. */
+static int unsent(const struct stream *s)
+{
+    int n;
+    return s->idle && ioctl(s->fd, SIOCOUTQ, &n) == 0 ? n : 0;
+}
+
+/* Waits for any of the events. The only place of this module that blocks. A peer that takes what we
+ * sent is not idle: the kernel holds megabytes, and says that there is room only when a third of
+ * them is gone. So we look now and then. */
 static int wait_for(struct stream *s, short events)
 {
     int64_t began = clock_now();
+    int queued = unsent(s);
 
     for (;;) {
         int why;
         int64_t left = time_left(s, began, &why);
         if (left <= 0)
             return fail(s, why);
-        struct timespec ts = {left / CLOCK_SEC, left % CLOCK_SEC};
+        int64_t look = queued && s->idle / 8 < left ? s->idle / 8 : left;
+        struct timespec ts = {look / CLOCK_SEC, look % CLOCK_SEC};
         struct pollfd p[2] = {{.fd = s->fd, .events = events},
                               {.fd = s->stop_fd, .events = POLLIN}};
-        int n = ppoll(p, 2, left == CLOCK_NEVER ? NULL : &ts, NULL);
+        int n = ppoll(p, 2, look == CLOCK_NEVER ? NULL : &ts, NULL);
         if (n < 0 && errno != EINTR)
             return fail(s, -errno);
         if (n > 0 && p[1].revents)
             return fail(s, -XFER_ECANCELED);
         if (n > 0)
             return 0;
+        int still = queued ? unsent(s) : 0;
+        began = still < queued ? clock_now() : began;
+        queued = still;
     }
 }
 
@@ -88,12 +105,14 @@ static size_t in_room(const struct stream *s)
 
 static void compact(struct stream *s)
 {
-    if (s->in_len == 0) {
-        s->in_off = 0;
-    } else if (s->in_off > s->in_cap / 2 || in_room(s) == 0) {
-        memmove(s->in, s->in + s->in_off, s->in_len);
-        s->in_off = 0;
-    }
+    uint8_t *old = s->in;
+
+    if (s->in_off == 0 || (s->in_len && s->in_off <= s->in_cap / 2 && in_room(s)))
+        return;
+    if (s->exchange)
+        s->in = s->exchange(s->exchange_arg, old);
+    memmove(s->in, old + s->in_off, s->in_len);
+    s->in_off = 0;
 }
 
 int stream_pull(struct stream *s)
@@ -116,13 +135,13 @@ int stream_pull(struct stream *s)
 }
 
 /* One attempt to send what is pending and then n bytes of p. Returns how many of p went. */
-static long push(struct stream *s, const uint8_t *p, size_t n)
+static long push(struct stream *s, const uint8_t *p, size_t n, int flags)
 {
     struct iovec v[2] = {{s->out, s->out_len}, {(void *)p, n}};
     struct msghdr m = {.msg_iov = s->out_len ? v : v + 1, .msg_iovlen = s->out_len ? 2 : 1};
     if (n == 0)
         m.msg_iovlen = 1;
-    ssize_t sent = sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
     if (sent < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : fail(s, -errno);
     s->bytes_out += (uint64_t)sent;
@@ -136,28 +155,62 @@ static long push(struct stream *s, const uint8_t *p, size_t n)
     return 0;
 }
 
-/* Sends everything pending and all of p, taking in what arrives meanwhile. */
-static int send_all(struct stream *s, const uint8_t *p, size_t n)
+/* Waits until more can be sent, taking in what arrives meanwhile. */
+static int wait_for_room(struct stream *s)
+{
+    short events = POLLOUT;
+
+    if (!s->eof && in_room(s) > 0)
+        events |= POLLIN;
+    int r = wait_for(s, events);
+    return r == 0 && (events & POLLIN) ? stream_pull(s) : r;
+}
+
+/* Sends everything pending and all of p. */
+static int send_all(struct stream *s, const uint8_t *p, size_t n, int flags)
 {
     while (s->out_len + n > 0) {
         uint64_t before = s->bytes_out;
-        long k = push(s, p, n);
+        long k = push(s, p, n, flags);
         if (k < 0)
             return (int)k;
         p += k;
         n -= (size_t)k;
         if (s->out_len + n == 0 || s->bytes_out != before)
             continue;
-        short events = POLLOUT;
-        if (!s->eof && in_room(s) > 0)
-            events |= POLLIN;
-        int r = wait_for(s, events);
-        if (r == 0 && (events & POLLIN))
-            r = stream_pull(s);
+        int r = wait_for_room(s);
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+/* Errors of sendfile that are the file's, not the connection's. */
+static bool is_file_error(int err)
+{
+    return err == EIO || err == EINVAL || err == EOVERFLOW || err == ENOMEM || err == EBADF;
+}
+
+long stream_send_file(struct stream *s, int fd, uint64_t offset, size_t n)
+{
+    size_t done = 0;
+    int r = s->err ? s->err : send_all(s, NULL, 0, MSG_MORE);
+
+    while (r == 0 && done < n) {
+        off_t at = (off_t)(offset + done);
+        ssize_t k = sendfile(s->fd, fd, &at, n - done);
+        if (k == 0 || (k < 0 && is_file_error(errno)))
+            break;
+        if (k > 0) {
+            done += (size_t)k;
+            s->bytes_out += (uint64_t)k;
+        } else if (errno == EAGAIN) {
+            r = wait_for_room(s);
+        } else if (errno != EINTR) {
+            r = fail(s, -errno);
+        }
+    }
+    return r < 0 ? r : (long)done;
 }
 
 /* Waits for input and holds the peer to min_rate. Only time spent waiting for it counts, so neither
@@ -185,11 +238,23 @@ void stream_min_rate(struct stream *s, uint64_t bytes_per_second)
     s->rate_mark = s->bytes_in;
 }
 
+/* Where there is always input nobody waits, and nothing but this ends it in time. */
+static int check_limits(struct stream *s)
+{
+    struct pollfd stop = {.fd = s->stop_fd, .events = POLLIN};
+
+    if (s->err)
+        return s->err;
+    if (s->deadline != CLOCK_NEVER && clock_now() >= s->deadline)
+        return fail(s, -XFER_EDEADLINE);
+    return s->stop_fd >= 0 && poll(&stop, 1, 0) > 0 ? fail(s, -XFER_ECANCELED) : 0;
+}
+
 int stream_fill(struct stream *s)
 {
     size_t had = s->in_len;
 
-    if (s->err)
+    if (check_limits(s) < 0)
         return s->err;
     for (;;) {
         int r = stream_pull(s);
@@ -199,7 +264,7 @@ int stream_fill(struct stream *s)
             return 1;
         if (s->eof)
             return 0;
-        if (s->out_len && push(s, NULL, 0) < 0)
+        if (s->out_len && push(s, NULL, 0, 0) < 0)
             return s->err;
         r = wait_for_input(s);
         if (r < 0)
@@ -245,7 +310,11 @@ int stream_line(struct stream *s, size_t max, const char **line, size_t *n)
 int stream_try_line(struct stream *s, size_t max, const char **line, size_t *n)
 {
     size_t seen = 0;
-    int r = stream_pull(s);
+
+    int r = s->err ? s->err : take_line(s, max, line, n, &seen);
+    if (r != 0)
+        return r;
+    r = stream_pull(s);
     return r < 0 ? r : take_line(s, max, line, n, &seen);
 }
 
@@ -265,17 +334,17 @@ long stream_span(struct stream *s, size_t max, const uint8_t **p)
 
 int stream_write(struct stream *s, const void *p, size_t n)
 {
-    if (s->err)
+    if (s->err || n == 0)
         return s->err;
     if (n <= s->out_cap - s->out_len) {
         memcpy(s->out + s->out_len, p, n);
         s->out_len += n;
         return 0;
     }
-    return send_all(s, p, n);
+    return send_all(s, p, n, 0);
 }
 
 int stream_flush(struct stream *s)
 {
-    return s->err ? s->err : send_all(s, NULL, 0);
+    return s->err ? s->err : send_all(s, NULL, 0, 0);
 }

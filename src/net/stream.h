@@ -20,6 +20,10 @@ struct stream {
     uint8_t *in, *out;
     size_t in_off, in_len, in_cap; /* unread bytes: in[in_off .. in_off + in_len) */
     size_t out_len, out_cap;
+    /* Set while somebody still reads what was consumed: takes the in-buffer, returns another of the
+     * same size. Then nothing is ever moved or received over bytes in the old one. */
+    uint8_t *(*exchange)(void *arg, uint8_t *in);
+    void *exchange_arg;
     int64_t idle;     /* ns that one wait may last until -ETIMEDOUT; 0: no limit */
     int64_t deadline; /* absolute; -XFER_EDEADLINE then. CLOCK_NEVER: none */
     uint64_t bytes_in, bytes_out;
@@ -57,6 +61,11 @@ void stream_min_rate(struct stream *s, uint64_t bytes_per_second);
 /* Queues; sends when the out-buffer is full. Large pieces go out from the caller's memory. */
 int stream_write(struct stream *s, const void *p, size_t n);
 int stream_flush(struct stream *s);
+
+/* Sends n bytes of a file straight from the page cache, after what is pending. Returns how many went:
+ * fewer than n when the file is shorter or cannot be read. Raises SIGPIPE where that is not blocked.
+ */
+long stream_send_file(struct stream *s, int fd, uint64_t offset, size_t n);
 
 /* Whether something that was read is not consumed yet. */
 static inline bool stream_has_input(const struct stream *s)

@@ -114,6 +114,7 @@ static void log_landing(struct conn *c, const struct landing *l, int err)
 {
     struct xfer_request r = {.peer = c->peer,
                              .transport = "tcp",
+                             .options = "sync=batch",
                              .verb = wire_verb_name(WIRE_PUT),
                              .path = l->path,
                              .offset = l->offset,

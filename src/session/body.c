@@ -8,7 +8,11 @@
 #include <unistd.h>
 
 #include "net/clock.h"
+#include "session/hasher.h"
 #include "store/store.h"
+
+/* Less is copied more cheaply than it is mapped. */
+#define DIRECT_MIN (64 * 1024)
 
 static int tick(body_tick fn, void *arg, uint64_t n)
 {
@@ -74,21 +78,56 @@ static bool at_known_end(const struct body_send *b)
            b->offset + b->sent >= (uint64_t)b->before->st_size;
 }
 
-static int send_chunks(struct chan *ch, struct body_send *b, uint8_t *buf)
+/* What the file, by the size it had, still has to send. */
+static uint64_t remaining(const struct body_send *b)
 {
-    size_t chunk = b->chunk && b->chunk < CHAN_SCRATCH ? b->chunk : CHAN_SCRATCH;
+    uint64_t size = (uint64_t)b->before->st_size;
+    uint64_t at = b->offset + b->sent;
+    uint64_t n = size > at ? size - at : 0;
+
+    return n < b->length - b->sent ? n : b->length - b->sent;
+}
+
+static void hash(struct hasher *h, struct digest *d, const uint8_t *p, size_t n)
+{
+    if (h)
+        hasher_feed(h, p, n);
+    else if (d)
+        digest_update(d, p, n);
+}
+
+/* Sends the next chunk. What need not be hashed goes from the page cache to the socket, and is not
+ * copied through here. Returns its length, 0 at the end. */
+static long send_chunk(struct chan *ch, struct body_send *b, struct hasher *h, size_t max)
+{
+    bool direct = !b->digest && b->before && remaining(b) >= DIRECT_MIN;
+    int r;
+
+    if (direct) {
+        size_t n = remaining(b) < max ? (size_t)remaining(b) : max;
+        r = chan_send_file(ch, b->fd, b->offset + b->sent, n);
+        return r < 0 ? r : (long)n;
+    }
+    if (h)
+        ch->scratch = hasher_exchange(h, ch->scratch);
+    long n = read_chunk(ch, b, ch->scratch, max < CHAN_SCRATCH ? max : CHAN_SCRATCH);
+    if (n <= 0)
+        return n;
+    hash(h, b->digest, ch->scratch, (size_t)n);
+    r = chan_send_data(ch, ch->scratch, (size_t)n);
+    return r < 0 ? r : n;
+}
+
+static int send_chunks(struct chan *ch, struct body_send *b, struct hasher *h)
+{
+    size_t max = b->chunk && b->chunk < WIRE_DATA_MAX ? b->chunk : WIRE_DATA_MAX;
 
     while (b->sent < b->length && !at_known_end(b)) {
-        long n = read_chunk(ch, b, buf, chunk);
+        long n = send_chunk(ch, b, h, max);
         if (n <= 0)
             return (int)n;
-        if (b->digest)
-            digest_update(b->digest, buf, (size_t)n);
-        int r = chan_send_data(ch, buf, (size_t)n);
-        if (r < 0)
-            return r;
         b->sent += (uint64_t)n;
-        r = tick(b->tick, b->arg, (uint64_t)n);
+        int r = tick(b->tick, b->arg, (uint64_t)n);
         if (r < 0)
             return r;
     }
@@ -97,9 +136,15 @@ static int send_chunks(struct chan *ch, struct body_send *b, uint8_t *buf)
 
 int body_send(struct chan *ch, struct body_send *b, bool *aborted)
 {
+    struct hasher *h = NULL;
+
     *aborted = false;
-    uint8_t *buf = chan_scratch(ch);
-    int r = buf ? send_chunks(ch, b, buf) : -ENOMEM;
+    if (!chan_scratch(ch))
+        return -ENOMEM;
+    if (b->digest && b->before && remaining(b) >= HASHER_MIN)
+        h = hasher_start(b->digest, CHAN_SCRATCH);
+    int r = send_chunks(ch, b, h);
+    hasher_finish(h);
     if (r == 0)
         r = check_version(b);
     if (r < 0 && !ch->s.err) {
@@ -110,15 +155,20 @@ int body_send(struct chan *ch, struct body_send *b, bool *aborted)
     return ch->s.err ? ch->s.err : r;
 }
 
-static int take_payload(struct chan *ch, struct body_recv *b)
+static uint8_t *exchange_in(void *h, uint8_t *in)
+{
+    return hasher_exchange(h, in);
+}
+
+static int take_payload(struct chan *ch, struct body_recv *b, struct hasher *h)
 {
     const uint8_t *p;
     long n;
 
     while ((n = chan_payload(ch, &p)) > 0) {
+        hash(h, b->digest, p, (size_t)n);
         int r = b->write(b->write_arg, p, (size_t)n);
         if (r == 0) {
-            digest_update(b->digest, p, (size_t)n);
             b->received += (uint64_t)n;
             r = tick(b->tick, b->arg, (uint64_t)n);
         }
@@ -150,8 +200,21 @@ static int body_message(struct chan *ch, struct body_recv *b, const struct wire_
     }
 }
 
-int body_recv(struct chan *ch, struct body_recv *b, struct wire_msg *end)
+/* From here on another thread hashes what arrives, in buffers that it lends to the stream. */
+static void hash_apart(struct chan *ch, struct body_recv *b, struct hasher **h)
 {
+    *h = hasher_start(b->digest, ch->s.in_cap);
+    if (!*h)
+        return;
+    ch->s.exchange = exchange_in;
+    ch->s.exchange_arg = *h;
+}
+
+static int recv_chunks(struct chan *ch, struct body_recv *b, struct wire_msg *end,
+                       struct hasher **h)
+{
+    bool asked = false;
+
     for (;;) {
         int r = chan_expect(ch, end);
         if (r < 0)
@@ -159,10 +222,24 @@ int body_recv(struct chan *ch, struct body_recv *b, struct wire_msg *end)
         r = body_message(ch, b, end);
         if (r <= 0)
             return r;
-        r = take_payload(ch, b);
+        if (!asked && b->received >= HASHER_MIN) {
+            asked = true;
+            hash_apart(ch, b, h);
+        }
+        r = take_payload(ch, b, *h);
         if (r < 0)
             return r;
     }
+}
+
+int body_recv(struct chan *ch, struct body_recv *b, struct wire_msg *end)
+{
+    struct hasher *h = NULL;
+
+    int r = recv_chunks(ch, b, end, &h);
+    ch->s.exchange = NULL;
+    hasher_finish(h);
+    return r;
 }
 
 static int discard_payload(struct chan *ch, uint64_t *left)

@@ -1,8 +1,9 @@
 /* body.h - file bytes across a channel, hashed on the fly: one sender and one receiver for both
  * ends.
  *
- * Reading, hashing and sending overlap through the kernel: while this thread hashes one chunk, the
- * socket buffer drains the one before. Chunks stay in the L2 cache (docs/decisions/004).
+ * Reading, hashing and sending overlap: through the kernel, whose socket buffers drain and fill
+ * while this thread works, and in large bodies by a thread that does nothing but hash (hasher.h).
+ * Chunks stay in the L2 cache (docs/decisions/004).
  */
 #ifndef XFER_SESSION_BODY_H
 #define XFER_SESSION_BODY_H
@@ -39,7 +40,7 @@ int body_send(struct chan *ch, struct body_send *b, bool *aborted);
 struct body_recv {
     int (*write)(void *arg, const void *p, size_t n); /* where the bytes go */
     void *write_arg;
-    struct digest *digest; /* takes what was written */
+    struct digest *digest; /* takes what was written (and, when write fails, what was not) */
     body_tick tick;        /* may be NULL */
     void *arg;
     uint64_t received; /* result: bytes written */

@@ -33,16 +33,16 @@ void chan_free(struct chan *ch)
 
 /* ---- checks: a name or a condition has no digest but this ---- */
 
-static void line_sum(struct chan *ch, const char *line, size_t n, uint8_t sum[DIGEST_LEN])
+static int line_sum(struct chan *ch, const char *line, size_t n, uint8_t sum[DIGEST_LEN])
 {
     digest_reset(ch->lines);
     digest_update(ch->lines, line, n);
-    digest_peek(ch->lines, sum);
+    return digest_peek(ch->lines, sum) ? 0 : -ENOMEM;
 }
 
-/* Takes the check off a line that has one. False: it was damaged on its way, or has none though all
- * before had. DATA needs none: whatever its damage, END tells. */
-static bool take_check(struct chan *ch, const char *line, size_t *n)
+/* Takes the check off a line that has one. -XFER_EINTEGRITY: it was damaged on its way, or has none
+ * though all before had. DATA needs none: whatever its damage, END tells. */
+static int take_check(struct chan *ch, const char *line, size_t *n)
 {
     uint8_t sum[DIGEST_LEN], theirs[4];
     size_t end = *n > 0 && line[*n - 1] == '\r' ? *n - 1 : *n;
@@ -50,23 +50,25 @@ static bool take_check(struct chan *ch, const char *line, size_t *n)
 
     if (!bare || memcmp(line + bare, " check=", 7) != 0 ||
         !parse_hex(line + bare + 7, 8, theirs, sizeof theirs))
-        return !ch->checked || (*n > 5 && memcmp(line, "DATA ", 5) == 0);
-    line_sum(ch, line, bare, sum);
+        return !ch->checked || (*n > 5 && memcmp(line, "DATA ", 5) == 0) ? 0 : -XFER_EINTEGRITY;
     *n = bare;
     ch->checked = true;
-    return memcmp(sum, theirs, sizeof theirs) == 0;
+    int r = line_sum(ch, line, bare, sum);
+    return r == 0 && memcmp(sum, theirs, sizeof theirs) != 0 ? -XFER_EINTEGRITY : r;
 }
 
-static size_t add_check(struct chan *ch, char *line, size_t n)
+/* Queues a line, with its check where it has one. */
+static int send_line(struct chan *ch, char *line, size_t n)
 {
     uint8_t sum[DIGEST_LEN];
 
-    if (!ch->checks)
-        return n;
-    line_sum(ch, line, n - 1, sum);
-    return n - 1 +
-           (size_t)sprintf(line + n - 1, " check=%02x%02x%02x%02x\n", sum[0], sum[1], sum[2],
-                           sum[3]);
+    if (ch->checks && line_sum(ch, line, n - 1, sum) < 0)
+        return ch->s.err = -ENOMEM;
+    if (ch->checks)
+        n += (size_t)sprintf(line + n - 1, " check=%02x%02x%02x%02x\n", sum[0], sum[1], sum[2],
+                             sum[3]) -
+             1;
+    return stream_write(&ch->s, line, n);
 }
 
 /* ---- lines ---- */
@@ -90,9 +92,10 @@ static int skip_payload(struct chan *ch)
 
 static int decode(struct chan *ch, const char *line, size_t n, struct wire_msg *m)
 {
-    if (!take_check(ch, line, &n))
-        return ch->s.err = -XFER_EINTEGRITY;
-    int r = wire_decode(line, n, m);
+    int r = take_check(ch, line, &n);
+    if (r < 0)
+        return ch->s.err = r;
+    r = wire_decode(line, n, m);
     if (r < 0)
         return r;
     if (m->verb == WIRE_DATA)
@@ -150,7 +153,7 @@ int chan_send(struct chan *ch, const struct wire_msg *m)
     char line[WIRE_LINE_MAX + CHECK_LEN];
 
     long n = wire_encode(m, line, WIRE_LINE_MAX - CHECK_LEN);
-    return n < 0 ? (int)n : stream_write(&ch->s, line, add_check(ch, line, (size_t)n));
+    return n < 0 ? (int)n : send_line(ch, line, (size_t)n);
 }
 
 int chan_reply(struct chan *ch, unsigned code)
@@ -158,7 +161,7 @@ int chan_reply(struct chan *ch, unsigned code)
     char line[16 + CHECK_LEN];
 
     int n = snprintf(line, 16, "%03u\n", code);
-    return stream_write(&ch->s, line, add_check(ch, line, (size_t)n));
+    return send_line(ch, line, (size_t)n);
 }
 
 int chan_refuse(struct chan *ch, bool abort, int err, const char *text)
@@ -176,11 +179,35 @@ int chan_refuse(struct chan *ch, bool abort, int err, const char *text)
     return chan_send(ch, &m);
 }
 
-int chan_send_data(struct chan *ch, const void *p, size_t n)
+static int data_header(struct chan *ch, size_t n)
 {
     char head[32];
 
     int k = snprintf(head, sizeof head, "DATA %zu\n", n);
-    int r = stream_write(&ch->s, head, (size_t)k);
+    return stream_write(&ch->s, head, (size_t)k);
+}
+
+int chan_send_data(struct chan *ch, const void *p, size_t n)
+{
+    int r = data_header(ch, n);
     return r < 0 ? r : stream_write(&ch->s, p, n);
+}
+
+int chan_send_file(struct chan *ch, int fd, uint64_t offset, size_t n)
+{
+    static const uint8_t zeros[4096];
+
+    long k = data_header(ch, n);
+    if (k == 0)
+        k = stream_send_file(&ch->s, fd, offset, n);
+    if (k < 0 || (size_t)k == n)
+        return k < 0 ? (int)k : 0;
+    for (size_t left = n - (size_t)k; left;) {
+        size_t some = left < sizeof zeros ? left : sizeof zeros;
+        int r = stream_write(&ch->s, zeros, some);
+        if (r < 0)
+            return r;
+        left -= some;
+    }
+    return -XFER_ECHANGED;
 }

@@ -57,5 +57,8 @@ int chan_refuse(struct chan *ch, bool abort, int err, const char *text);
 
 /* Queues DATA with its payload. n <= WIRE_DATA_MAX. */
 int chan_send_data(struct chan *ch, const void *p, size_t n);
+/* The same with n bytes of a file, not copied through here. If it has fewer the rest is zeros, and
+ * that is -XFER_ECHANGED. */
+int chan_send_file(struct chan *ch, int fd, uint64_t offset, size_t n);
 
 #endif

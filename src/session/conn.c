@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "net/clock.h"
 #include "session/batch.h"
 #include "session/body.h"
@@ -79,16 +80,47 @@ int conn_sum(struct conn *c, int fd, const struct stat *sb, bool fresh, uint8_t 
     return 0;
 }
 
+/* The options of a request, for its log line. */
+static const char *show_options(const struct wire_msg *m, char *out, size_t cap)
+{
+    static const struct {
+        uint32_t key;
+        const char *text;
+    } flags[] = {{WIRE_K_RESUME, "resume "},       {WIRE_K_MKPATH, "mkpath "},
+                 {WIRE_K_RECURSIVE, "recursive "}, {WIRE_K_SELF, "self "},
+                 {WIRE_K_SUMS, "sums "},           {WIRE_K_FRESH, "fresh "},
+                 {WIRE_K_PREFIX, "prefix "}};
+    static const char *const syncs[] = {"sync=none ", "sync=file ", "sync=batch "};
+    struct wbuf w = wbuf_init(out, cap - 1);
+
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (m->keys & flags[i].key)
+            wbuf_str(&w, flags[i].text);
+    if (m->keys & WIRE_K_IF)
+        wbuf_str(&w, m->if_kind == WIRE_IF_ABSENT ? "if=absent " : "if=sha256 ");
+    if (m->keys & WIRE_K_SYNC)
+        wbuf_str(&w, syncs[m->sync]);
+    if (m->keys & WIRE_K_LENGTH) {
+        wbuf_str(&w, "length=");
+        wbuf_u64(&w, m->length);
+        wbuf_ch(&w, ' ');
+    }
+    out[w.len ? w.len - 1 : 0] = '\0'; /* the last space */
+    return w.len ? out : NULL;
+}
+
 static void log_result(struct conn *c, const struct wire_msg *req, const struct op_result *res,
                        int64_t began)
 {
     struct tcp_facts tcp;
+    char options[160];
 
     if (res->logged)
         return;
     tcp_facts(c->ch.s.fd, &tcp);
     struct xfer_request r = {.peer = c->peer,
                              .transport = "tcp",
+                             .options = show_options(req, options, sizeof options),
                              .verb = wire_verb_name(req->verb),
                              .path = req->path,
                              .offset = res->offset,

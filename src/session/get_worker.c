@@ -19,6 +19,7 @@
 #define DISCARD_MAX (1024 * 1024) /* of a body that we cannot take; more: connect anew */
 #define LANDED_MAX 256            /* of those that wait for their sync */
 #define PART_MIN (64 * 1024)      /* a shorter part is not worth keeping */
+#define SMALL_MAX (1024 * 1024)   /* smaller files are asked for many at a time */
 
 /* A file that was asked for. */
 struct asked {
@@ -36,6 +37,7 @@ struct worker {
     struct job_list redo;
     struct asked ring[ASKED_MAX];
     size_t first, n;
+    size_t window; /* files to ask for at once; see adapt */
     size_t share;  /* files that may be open here at once */
     size_t landed; /* at most so many of them wait for their sync */
     bool no_more;
@@ -160,6 +162,14 @@ static size_t ask_max(const struct worker *w)
     return w->share / 2 < ASKED_MAX ? w->share / 2 : ASKED_MAX;
 }
 
+/* What one connection has asked for no other can take. Beside others it takes one file at a time,
+ * and more as long as they turn out to be small: those cost round trips, not time. */
+static void adapt(struct worker *w, uint64_t size)
+{
+    if (w->c->o->jobs > 1)
+        w->window = size >= SMALL_MAX ? 1 : w->window < ASKED_MAX ? 2 * w->window : ASKED_MAX;
+}
+
 static void settle(struct worker *w)
 {
     landings_settle(w->landings);
@@ -267,6 +277,7 @@ static void learn(struct worker *w, struct asked *a, const struct wire_msg *m)
     if (!j->known && (m->keys & WIRE_K_SIZE))
         tally_expect(w->c->tally, 0, m->size);
     j->size = m->keys & WIRE_K_SIZE ? m->size : 0;
+    adapt(w, j->size);
     if (m->keys & WIRE_K_MTIME)
         j->mtime = m->mtime;
     j->mode = m->keys & WIRE_K_MODE ? m->mode & 0777 : 0;
@@ -351,7 +362,7 @@ static int body_failed(struct worker *w, const struct body_recv *b, int err)
         return err;
     if (b->local && (err == -XFER_ECANCELED || err == -XFER_EDEADLINE))
         return err;
-    file_failed(w, err, b->text[0] ? b->text : NULL, false);
+    file_failed(w, b->local ? err : peer_error(err), b->text[0] ? b->text : NULL, false);
     return b->local ? drop_body(w) : 0;
 }
 
@@ -460,7 +471,7 @@ static bool is_unchanged(struct worker *w, struct job *j)
 /* 1 with a job, 0 when there is none now. */
 static int next_job(struct worker *w, struct job **j)
 {
-    bool room = w->n < ask_max(w);
+    bool room = w->n < ask_max(w) && w->n < w->window;
 
     *j = room ? job_list_pop(&w->redo) : NULL;
     if (*j || w->no_more || !room)
@@ -507,10 +518,12 @@ void get_worker(struct copy *c, unsigned index)
 
     (void)index;
     w.share = fair_share(c->o);
+    w.window = c->o->jobs > 1 ? 1 : ASKED_MAX;
     job_list_init(&w.redo);
     peer_init(&w.peer, &c->o->net, &c->remote, c->tally, c->deadline, c->o->limit_rate);
     int r = w.digest && w.landings ? 0 : -ENOMEM;
-    while (r == 0) {
+    bool wanted = job_queue_wait(&c->queue);
+    while (r == 0 && wanted) {
         r = peer_open(&w.peer);
         if (r < 0)
             break;

@@ -72,26 +72,45 @@ void job_queue_init(struct job_queue *q, size_t max)
 {
     *q = (struct job_queue){.max = max};
     pthread_mutex_init(&q->mutex, NULL);
-    pthread_cond_init(&q->changed, NULL);
+    pthread_cond_init(&q->filled, NULL);
+    pthread_cond_init(&q->drained, NULL);
     job_list_init(&q->list);
 }
 
 void job_queue_destroy(struct job_queue *q)
 {
     job_list_free(&q->list);
-    pthread_cond_destroy(&q->changed);
+    pthread_cond_destroy(&q->drained);
+    pthread_cond_destroy(&q->filled);
     pthread_mutex_destroy(&q->mutex);
+}
+
+/* Called with the mutex held, as is the next. */
+static void wait_to_give(struct job_queue *q)
+{
+    q->givers++;
+    while (q->list.n >= q->max && !q->aborted)
+        pthread_cond_wait(&q->drained, &q->mutex);
+    q->givers--;
+}
+
+static void wait_to_take(struct job_queue *q)
+{
+    q->takers++;
+    while (!q->list.first && !q->closed)
+        pthread_cond_wait(&q->filled, &q->mutex);
+    q->takers--;
 }
 
 int job_queue_push(struct job_queue *q, struct job *j)
 {
     pthread_mutex_lock(&q->mutex);
-    while (q->list.n >= q->max && !q->aborted)
-        pthread_cond_wait(&q->changed, &q->mutex);
+    wait_to_give(q);
     bool aborted = q->aborted;
     if (!aborted)
         job_list_push(&q->list, j);
-    pthread_cond_broadcast(&q->changed);
+    if (q->takers)
+        pthread_cond_broadcast(&q->filled);
     pthread_mutex_unlock(&q->mutex);
     if (aborted)
         job_free(j);
@@ -103,7 +122,8 @@ static void end_queue(struct job_queue *q, bool abort)
     pthread_mutex_lock(&q->mutex);
     q->closed = true;
     q->aborted = q->aborted || abort;
-    pthread_cond_broadcast(&q->changed);
+    pthread_cond_broadcast(&q->filled);
+    pthread_cond_broadcast(&q->drained);
     pthread_mutex_unlock(&q->mutex);
 }
 
@@ -120,15 +140,24 @@ void job_queue_abort(struct job_queue *q)
 int job_queue_pop(struct job_queue *q, bool wait, struct job **ret)
 {
     pthread_mutex_lock(&q->mutex);
-    while (wait && !q->list.first && !q->closed)
-        pthread_cond_wait(&q->changed, &q->mutex);
+    if (wait)
+        wait_to_take(q);
     struct job *j = q->aborted ? NULL : job_list_pop(&q->list);
     int r = j ? 1 : q->closed ? -1 : 0;
-    if (j)
-        pthread_cond_broadcast(&q->changed);
+    if (q->givers && q->list.n <= q->max / 2) /* not for each place that becomes free */
+        pthread_cond_broadcast(&q->drained);
     pthread_mutex_unlock(&q->mutex);
     *ret = j;
     return r;
+}
+
+bool job_queue_wait(struct job_queue *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    wait_to_take(q);
+    bool found = q->list.first && !q->aborted;
+    pthread_mutex_unlock(&q->mutex);
+    return found;
 }
 
 bool job_queue_is_done(struct job_queue *q)

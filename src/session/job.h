@@ -59,7 +59,8 @@ void job_list_free(struct job_list *l);
 
 struct job_queue {
     pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    pthread_cond_t filled, drained;
+    size_t takers, givers; /* who wait for that: nobody is woken otherwise */
     struct job_list list;
     size_t max;
     bool closed;  /* no more will be pushed */
@@ -75,6 +76,9 @@ void job_queue_close(struct job_queue *q);
 void job_queue_abort(struct job_queue *q);
 /* 1 with a job; 0: none now (only without wait); -1: there will be none any more. */
 int job_queue_pop(struct job_queue *q, bool wait, struct job **ret);
+/* Waits until there is a job, or never will be one (false). Who connects only then does not take
+ * the place of the connection that finds the jobs, where a server has few. */
+bool job_queue_wait(struct job_queue *q);
 /* Whether pop would say -1. */
 bool job_queue_is_done(struct job_queue *q);
 

@@ -23,6 +23,8 @@ libsession_la_SOURCES = \
 	src/session/get.c \
 	src/session/get_worker.c \
 	src/session/get_worker.h \
+	src/session/hasher.c \
+	src/session/hasher.h \
 	src/session/job.c \
 	src/session/job.h \
 	src/session/landings.c \

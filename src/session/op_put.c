@@ -17,29 +17,33 @@ struct put {
     uint64_t kept; /* bytes of a part that stay */
 };
 
-/* What stands under the name now, for if=sha256 and for a source that is its own target. */
-static int check_target(struct conn *c, const struct wire_msg *req, const struct path *p)
+/* if=sha256: whether it holds for what stands under the name now. */
+static int check_condition(struct conn *c, const struct wire_msg *req, const struct path *p)
 {
     uint8_t sum[DIGEST_LEN];
-    char etag[STORE_ETAG_MAX + 1];
     struct stat sb;
 
-    if (!(req->keys & WIRE_K_ETAG) && !((req->keys & WIRE_K_IF) && req->if_kind == WIRE_IF_SHA256))
+    if (!(req->keys & WIRE_K_IF) || req->if_kind != WIRE_IF_SHA256)
         return 0;
     int fd = store_read_open(&c->srv->store, p->s, &sb);
     if (fd < 0)
-        return req->keys & WIRE_K_IF && req->if_kind == WIRE_IF_SHA256 ? -XFER_ECONFLICT : 0;
-    int r = 0;
-    store_etag(&sb, etag);
-    if ((req->keys & WIRE_K_ETAG) && strcmp(etag, req->etag) == 0)
-        r = -XFER_ESAMEFILE;
-    else if ((req->keys & WIRE_K_IF) && req->if_kind == WIRE_IF_SHA256)
-        r = conn_sum(c, fd, &sb, false, sum);
-    if (r == 0 && (req->keys & WIRE_K_IF) && req->if_kind == WIRE_IF_SHA256 &&
-        memcmp(sum, req->if_sha256, DIGEST_LEN) != 0)
+        return -XFER_ECONFLICT;
+    int r = conn_sum(c, fd, &sb, false, sum);
+    if (r == 0 && memcmp(sum, req->if_sha256, DIGEST_LEN) != 0)
         r = -XFER_ECONFLICT;
     close(fd);
     return r;
+}
+
+/* Whether the client would send a file to itself. */
+static bool is_source(const struct wire_msg *req, const struct stat *target)
+{
+    char etag[STORE_ETAG_MAX + 1];
+
+    if (!(req->keys & WIRE_K_ETAG) || !target->st_mode)
+        return false;
+    store_etag(target, etag);
+    return strcmp(etag, req->etag) == 0;
 }
 
 static int open_target(struct conn *c, const struct wire_msg *req, const struct path *p,
@@ -50,7 +54,7 @@ static int open_target(struct conn *c, const struct wire_msg *req, const struct 
         .replace = absent || c->srv->o->write == XFER_WRITE_NEW ? STORE_NEW : STORE_REPLACE,
         .mkpath = (req->keys & WIRE_K_MKPATH) != 0};
 
-    int r = check_target(c, req, p);
+    int r = check_condition(c, req, p);
     if (r == 0 && (req->keys & WIRE_K_RESUME)) {
         o.resume_id = req->resume;
         u->claim = (struct claim){.path = *p, .fd = c->ch.s.fd};
@@ -65,7 +69,7 @@ static int open_target(struct conn *c, const struct wire_msg *req, const struct 
         batch_close(c);
         r = store_write_open(&c->srv->store, p->s, &o, &u->l.w);
     }
-    return r;
+    return r == 0 && is_source(req, &u->l.w.target) ? -XFER_ESAMEFILE : r;
 }
 
 /* Offers what a part holds and hears from where the client goes on. */

@@ -135,12 +135,29 @@ int peer_lost(struct peer *p, int err)
     return 0;
 }
 
-/* 1: for the caller; 0: taken care of here; negative: the connection is of no more use. */
-static int screen(struct peer *p, const struct wire_msg *m)
+int peer_error(int err)
+{
+    switch (-err) {
+    case XFER_EUSAGE:
+    case XFER_EHOST:
+    case XFER_ECANCELED:
+    case XFER_EDEADLINE:
+    case XFER_ESOME:
+    case XFER_ESPECIAL:
+    case XFER_ECOLLISION:
+        return -XFER_EREMOTE;
+    default:
+        return err;
+    }
+}
+
+/* 1: for the caller; 0: taken care of here; negative: the connection is of no more use, for good:
+ * the answer is gone, and the next one belongs to another request. */
+static int screen(struct peer *p, struct wire_msg *m)
 {
     if (!p->greeted) {
         if (m->verb != WIRE_HELLO || m->version != WIRE_VERSION)
-            return -XFER_EPROTO;
+            return p->ch.s.err = -XFER_EPROTO;
         p->greeted = true;
         p->ever = true;
         return 0;
@@ -148,7 +165,8 @@ static int screen(struct peer *p, const struct wire_msg *m)
     if (m->verb == WIRE_REPLY && m->code == 102)
         return 0;
     if (m->verb == WIRE_REPLY && (m->code == 421 || m->code == 425)) /* no room, or given up on */
-        return m->error;
+        return p->ch.s.err = m->error;
+    m->error = peer_error(m->error);
     return 1;
 }
 

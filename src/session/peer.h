@@ -32,6 +32,10 @@ int peer_open(struct peer *p);
 int peer_recv(struct peer *p, struct wire_msg *m);
 int peer_try_recv(struct peer *p, struct wire_msg *m);
 
+/* What an error named by a peer is here. Words about its own user, clock or command line are not
+ * about ours: they become -XFER_EREMOTE. peer_recv has done it. */
+int peer_error(int err);
+
 /* Something was achieved: attempts are counted anew. */
 void peer_progress(struct peer *p);
 

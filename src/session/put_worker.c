@@ -14,6 +14,8 @@
 #include "session/source.h"
 #include "session/stop.h"
 
+#define LOOK_MIN (64 * 1024)
+
 /* A request whose answer is still to come. */
 struct pending {
     struct job *job; /* NULL: a directory */
@@ -79,7 +81,7 @@ static void answer_to_file(struct worker *w, struct pending *p, const struct wir
         file_failed(w, p, p->aborted, NULL);
     else if (m->code >= 400)
         file_failed(w, p, m->error, m->text[0] ? m->text : NULL);
-    else if ((m->keys & WIRE_K_SHA256) && memcmp(m->sha256, p->sum, DIGEST_LEN) != 0)
+    else if (!(m->keys & WIRE_K_SHA256) || memcmp(m->sha256, p->sum, DIGEST_LEN) != 0)
         file_failed(w, p, -XFER_EINTEGRITY, NULL);
     else
         copy_report_done(w->c, p->job, p->bytes, p->resumed_at, p->sum);
@@ -166,7 +168,8 @@ static struct pending *newest(struct worker *w)
     return &w->ring[(w->first + w->n - 1) % COPY_PENDING];
 }
 
-/* After each chunk: hold the rate, count, and look whether the server has already had enough. */
+/* After each chunk: hold the rate, count, and look whether the server has already had enough. A
+ * small file is on its way before that could be known. */
 static int body_moved(void *arg, uint64_t n)
 {
     struct worker *w = arg;
@@ -180,13 +183,17 @@ static int body_moved(void *arg, uint64_t n)
         return r;
     tally_moved(w->c->tally, n, true);
     mine->moved += n;
+    if (mine->job->known && mine->job->size < LOOK_MIN)
+        return 0;
     while ((r = peer_try_recv(&w->peer, &m)) > 0) {
-        if (pending_head(w) == mine && m.verb == WIRE_REPLY && m.code >= 400) {
+        bool final = pending_head(w) == mine;
+        if (final && m.verb == WIRE_REPLY && m.code >= 400) {
             mine->answered = true;
             snprintf(w->refusal, sizeof w->refusal, "%s", m.text);
             return m.error;
         }
-        r = take_answer(w, &m);
+        /* Nobody can have stored what is still on its way. */
+        r = final ? -XFER_EPROTO : take_answer(w, &m);
         if (r < 0) {
             w->peer.ch.s.err = r;
             return r;
@@ -499,7 +506,8 @@ void put_worker(struct copy *c, unsigned index)
     job_list_init(&w.fresh);
     peer_init(&w.peer, &c->o->net, &c->remote, c->tally, c->deadline, c->o->limit_rate);
     int r = w.digest ? 0 : -ENOMEM;
-    while (r == 0) {
+    bool wanted = job_queue_wait(&c->queue);
+    while (r == 0 && wanted) {
         r = peer_open(&w.peer);
         if (r < 0)
             break;

@@ -67,11 +67,8 @@ void server_log(struct server *srv, const struct xfer_request *r)
 
 pthread_mutex_t *server_target_lock(struct server *srv, const struct store_writer *w)
 {
-    struct stat sb = {0};
     uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
 
-    if (fstat(w->dir_fd, &sb) == 0)
-        h ^= (uint64_t)sb.st_ino;
     for (const char *s = w->name; *s; s++)
         h = (h ^ (uint8_t)*s) * UINT64_C(1099511628211);
     return &srv->target_locks[h % SERVER_TARGET_LOCKS];

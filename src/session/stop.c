@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 struct xfer_stop {
     int fd;
+    atomic_bool raised; /* the same, for those who ask often */
 };
 
 struct xfer_stop *xfer_stop_new(void)
@@ -19,6 +21,7 @@ struct xfer_stop *xfer_stop_new(void)
     struct xfer_stop *s = malloc(sizeof *s);
     if (!s)
         return NULL;
+    atomic_init(&s->raised, false);
     s->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->fd < 0) {
         free(s);
@@ -38,6 +41,7 @@ void xfer_stop_raise(struct xfer_stop *stop)
 {
     int saved = errno;
     uint64_t one = 1;
+    atomic_store(&stop->raised, true);
     ssize_t n = write(stop->fd, &one, sizeof one);
 
     (void)n; /* full means raised already */
@@ -51,13 +55,15 @@ int stop_fd(const struct xfer_stop *stop)
 
 bool stop_raised(const struct xfer_stop *stop)
 {
-    return stop_sleep(stop, 0) < 0;
+    return stop && atomic_load(&stop->raised);
 }
 
 int stop_sleep(const struct xfer_stop *stop, int64_t ns)
 {
     int64_t until = clock_now() + ns;
 
+    if (ns <= 0)
+        return stop_raised(stop) ? -XFER_ECANCELED : 0;
     for (;;) {
         int64_t left = until - clock_now();
         struct timespec ts = {0};

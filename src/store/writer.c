@@ -81,8 +81,12 @@ int store_write_open(const struct store *st, const char *path, const struct stor
     return 0;
 }
 
+/* Nothing to forget, nothing to truncate: ext4 takes a truncation to 0 for a replacement in place,
+ * and writes the whole file out when it is closed. */
 int store_write_restart(struct store_writer *w)
 {
+    if (w->offset == 0)
+        return 0;
     if (ftruncate(w->fd, 0) < 0)
         return -errno;
     w->offset = w->written = 0;

@@ -105,6 +105,15 @@ def end(process, how=signal.SIGKILL):
         process.wait()
 
 
+def peak_memory(pid):
+    """Bytes that a running process has had resident at most; 0 when it has ended."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+            match = re.search(r"VmHWM:\s+(\d+) kB", f.read())
+            return int(match[1]) * 1024 if match else 0
+    return 0
+
+
 class Server:
     """`xfer serve` at work on a directory of its own; a context manager.
 
@@ -224,9 +233,13 @@ class Server:
 
 def remove_tree(path):
     """As rm -rf, of directories that took their own permissions, too."""
-    for directory, _, _ in os.walk(path):
-        with contextlib.suppress(OSError):
-            os.chmod(directory, 0o700)
+    with contextlib.suppress(OSError):
+        os.chmod(path, 0o700)
+    for directory, below, _ in os.walk(path):
+        for name in (os.path.join(directory, name) for name in below):
+            with contextlib.suppress(OSError):
+                if not os.path.islink(name):
+                    os.chmod(name, 0o700)
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -386,9 +399,6 @@ class TestCase(unittest.TestCase):
         self.assertRegex(err, pattern)
         return out, err
 
-    def assertSameTree(self, left, right):
-        self.assertEqual(tree(left), tree(right))
-
     def assertNoLeftovers(self, root):
         left = [name for name in tree(root) if b".xfer-" in name]
         self.assertEqual(left, [])
@@ -419,6 +429,19 @@ def need_root():
 
 def need_tool(name):
     skip_unless(shutil.which(name), f"needs {name}")
+
+
+def as_nobody(*directories):
+    """A prefix that makes a command run as nobody, who may then enter these directories."""
+    need_root()
+    need_tool("setpriv")
+    for directory in directories:
+        os.chmod(directory, 0o755)
+    prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
+    for test in (["-x", XFER], *(["-x", directory] for directory in directories)):
+        skip_unless(subprocess.run([*prefix, "test", *test], check=False).returncode == 0,
+                    f"nobody cannot reach {test[1]}")
+    return prefix
 
 
 def need_plain():

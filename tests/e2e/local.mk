@@ -7,6 +7,7 @@ e2e_tests = \
 	tests/e2e/test_names.py \
 	tests/e2e/test_output.py \
 	tests/e2e/test_protocol.py \
+	tests/e2e/test_serve.py \
 	tests/e2e/test_sources.py \
 	tests/e2e/test_status.py \
 	tests/e2e/test_trees.py \
@@ -19,8 +20,13 @@ e2e_tests = \
 # With a peer or a network that means harm.
 e2e_tests += \
 	tests/e2e/test_corruption.py \
+	tests/e2e/test_crowd.py \
+	tests/e2e/test_disk.py \
+	tests/e2e/test_hostile_requests.py \
+	tests/e2e/test_hostile_server.py \
 	tests/e2e/test_kill.py \
-	tests/e2e/test_resume.py
+	tests/e2e/test_resume.py \
+	tests/e2e/test_writers.py
 
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)

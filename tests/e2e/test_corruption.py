@@ -5,6 +5,7 @@ XFER_TEST_FULL=1 flips every bit of every control line; else one bit of some byt
 
 import concurrent.futures
 import os
+import pathlib
 import queue
 import random
 import re
@@ -70,7 +71,10 @@ class Place:
         """One transfer over an old state made anew: (status, err, tree of dst, links)."""
         for name in os.listdir(self.dst):
             path = os.path.join(self.dst, name)
-            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            else:  # the server may just be removing what was broken off
+                pathlib.Path(path).unlink(missing_ok=True)
         if self.scene.old is not None:
             fill(self.dst, {name: self.scene.old for name in self.scene.new})
         with Relay(self.server.addr, plan) as relay:

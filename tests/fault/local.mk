@@ -2,6 +2,8 @@
 # XFER_TEST_FULL=1.
 
 fault_tests = \
+	tests/fault/memory.py \
+	tests/fault/shortage.py \
 	tests/fault/syscalls.py
 
 check_LTLIBRARIES += tests/fault/preload.la

@@ -26,9 +26,19 @@ unit_tests = \
 	tests/unit/test_stream \
 	tests/unit/test_udp \
 	tests/unit/test_tftp_file \
+	tests/unit/test_hasher \
 	tests/unit/test_options \
 	tests/unit/test_progress \
-	tests/unit/test_report
+	tests/unit/test_report \
+	tests/unit/test_body \
+	tests/unit/test_chan \
+	tests/unit/test_claim \
+	tests/unit/test_dest \
+	tests/unit/test_filter \
+	tests/unit/test_job \
+	tests/unit/test_seen \
+	tests/unit/test_tally \
+	tests/unit/test_turnaway
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -39,6 +49,8 @@ unit_tftp = libtftp.la $(unit_base)
 unit_store = libstore.la $(unit_base)
 store_fixture = tests/unit/store_fixture.c tests/unit/store_fixture.h
 unit_net = libnet.la $(unit_base)
+unit_session = $(rooms) $(unit_base)
+chan_fixture = tests/unit/chan_fixture.c tests/unit/chan_fixture.h
 unit_cli = libcli.a $(unit_base) $(JANSSON_LIBS)
 
 tests_unit_test_buf_SOURCES = tests/unit/test_buf.c
@@ -87,10 +99,30 @@ tests_unit_test_udp_SOURCES = tests/unit/test_udp.c
 tests_unit_test_udp_LDADD = $(unit_net)
 tests_unit_test_tftp_file_SOURCES = tests/unit/test_tftp_file.c
 tests_unit_test_tftp_file_LDADD = $(rooms) $(unit_base)
+tests_unit_test_hasher_SOURCES = tests/unit/test_hasher.c
+tests_unit_test_hasher_LDADD = libsession.la $(unit_net)
 tests_unit_test_options_SOURCES = tests/unit/test_options.c
 tests_unit_test_options_LDADD = libcli.a $(rooms) $(unit_base) $(JANSSON_LIBS)
 tests_unit_test_progress_SOURCES = tests/unit/test_progress.c
 tests_unit_test_progress_LDADD = $(unit_cli)
 tests_unit_test_report_SOURCES = tests/unit/test_report.c
 tests_unit_test_report_LDADD = $(unit_cli)
+tests_unit_test_body_SOURCES = tests/unit/test_body.c $(chan_fixture)
+tests_unit_test_body_LDADD = $(unit_session)
+tests_unit_test_chan_SOURCES = tests/unit/test_chan.c $(chan_fixture)
+tests_unit_test_chan_LDADD = $(unit_session)
+tests_unit_test_claim_SOURCES = tests/unit/test_claim.c
+tests_unit_test_claim_LDADD = $(unit_session)
+tests_unit_test_dest_SOURCES = tests/unit/test_dest.c $(store_fixture)
+tests_unit_test_dest_LDADD = $(unit_session)
+tests_unit_test_filter_SOURCES = tests/unit/test_filter.c
+tests_unit_test_filter_LDADD = $(unit_session)
+tests_unit_test_job_SOURCES = tests/unit/test_job.c
+tests_unit_test_job_LDADD = $(unit_session)
+tests_unit_test_seen_SOURCES = tests/unit/test_seen.c
+tests_unit_test_seen_LDADD = $(unit_session)
+tests_unit_test_tally_SOURCES = tests/unit/test_tally.c
+tests_unit_test_tally_LDADD = $(unit_session)
+tests_unit_test_turnaway_SOURCES = tests/unit/test_turnaway.c
+tests_unit_test_turnaway_LDADD = $(unit_session)
 endif

@@ -308,6 +308,7 @@ static int take_oack(struct tftp_drive *d, const struct tftp_pkt *pkt, struct tf
     const char *why;
 
     if (tftp_opts_answer(pkt, d->asked, &got, &why) < 0) {
+        d->empty_oack = pkt->options.n == 0;
         tftp_sm_refuse(&d->sm, TFTP_E_OPTION, why, acts);
         return carry_out(d, acts, NULL);
     }

@@ -52,6 +52,7 @@ struct tftp_drive {
     uint64_t arrived, told; /* octets, here or over there; of them told to ops->moved */
     bool sent;              /* the peer has something to do now */
     bool resize;            /* more was agreed than there is room for */
+    bool empty_oack;        /* client: the server agreed to nothing, and was refused */
 };
 
 /* p as for tftp_sm_init. The socket must be open; the caller puts the request or the OACK into

@@ -160,7 +160,10 @@ bool tftp_exchange_refused_options(const struct tftp_exchange *x)
 {
     const struct tftp_sm *sm = &x->drive.sm;
 
-    return !x->plain && sm->reason == TFTP_R_PEER && sm->peer_code == TFTP_E_OPTION && !x->noted;
+    if (x->plain || x->noted)
+        return false;
+    /* atftpd with its options switched off sends an OACK with none */
+    return x->drive.empty_oack || (sm->reason == TFTP_R_PEER && sm->peer_code == TFTP_E_OPTION);
 }
 
 /* ---- asking for a digest ---- */

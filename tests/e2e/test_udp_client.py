@@ -1,5 +1,6 @@
 """The client against servers of every kind: the cases of TFTP by number."""
 
+import itertools
 import json
 import os
 import re
@@ -159,7 +160,7 @@ class Options(Case):
         bad = [oack(("foo", 1)), oack(("blksize", 1429)), oack(("blksize", 0)),
                oack(("blksize", 7)), oack(("blksize", 70000)), oack(("blksize", "x")),
                oack(("blksize", "")), oack(("windowsize", 1)), oack(("timeout", 5)),
-               oack(), oack(("blksize", 1024)) + b"tsize\x005",
+               oack(("blksize", 1024)) + b"tsize\x005",
                oack(("blksize", 1024), ("blksize", 1024)), oack(("blksize", 1024)) + b"x",
                oack(("sha256", "later:")), oack(("sha256", "nonsense")), oack(("tsize", "-1"))]
         for answer in bad:
@@ -186,12 +187,14 @@ class Options(Case):
         self.put(take_file, "--blksize", "8192", "--window", "16")
 
     def test_options_refused(self):
-        """A server that answers ERROR 8 is asked again, without."""
-        for op in (self.get, self.put):
-            with self.subTest(op=op.__name__):
-                def play(peer, asked):
+        """A server that answers ERROR 8, or agrees to nothing (ERROR 8), is asked again, without."""
+        for op, answer in itertools.product((self.get, self.put), (error(8, "none here"), oack())):
+            with self.subTest(op=op.__name__, answer=answer):
+                def play(peer, asked, op=op, answer=answer):
                     self.assertNotEqual(asked[3], [])
-                    peer.send(error(8, "no options here"))
+                    peer.send(answer)
+                    if answer == oack():
+                        self.assertEqual(peer.recv()[:2], ("ERROR", 8))
                     packet = server_of[0].raw()
                     self.assertNotIn(b"blksize", packet)
                     with Peer(server_of[0].came) as again:

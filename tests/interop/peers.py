@@ -139,16 +139,15 @@ class Daemon:
     def _listens(self):
         if self.proc.poll() is not None:
             raise Cannot(said(pathlib.Path(self.log).read_bytes()))
-        # Its own view: it may be in another network namespace, once it runs.
-        for table in ("udp", "udp6"):
-            rows = pathlib.Path(f"/proc/{self.proc.pid}/net/{table}").read_text(encoding="ascii")
-            if any(row.split()[1].endswith(f":{self.port:04X}") for row in rows.splitlines()[1:]):
-                return self._executes()
-        return False
-
-    def _executes(self):
-        name = pathlib.Path(f"/proc/{self.proc.pid}/comm").read_text(encoding="ascii").strip()
-        return name == self.name
+        proc = pathlib.Path(f"/proc/{self.proc.pid}")
+        try:
+            # Its own view: it may be in another network, once it is more than a shell.
+            if (proc / "comm").read_text(encoding="ascii").strip() != self.name:
+                return False
+            tables = (proc / "net/udp").read_text(encoding="ascii").splitlines()
+        except OSError:
+            return False  # it is about to end
+        return any(f":{self.port:04X} " in line for line in tables)
 
     def place(self, name, data):
         path = os.path.join(self.root, name)

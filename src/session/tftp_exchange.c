@@ -127,7 +127,7 @@ int tftp_exchange_moved(struct tftp_exchange *x, uint64_t n)
     x->bytes += n;
     x->pending = 0;
     tally_moved(c->tally, n, true);
-    return copy_pace(c, n);
+    return c->o->limit_rate ? copy_pace(c, n) : 0; /* the drive minds time and stop itself */
 }
 
 void tftp_exchange_unmoved(struct tftp_exchange *x)

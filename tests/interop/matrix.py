@@ -1,7 +1,8 @@
 """The matrix of foreign TFTP programs is as matrix.md has it.
 
-Four tables: each program as client of `xfer serve` and as server of `xfer`, get and put. A cell is `ok`
-where the bytes arrived with the very options that the row asks for, or says what else the program did.
+Four tables: each program as client of `xfer serve` and as server of `xfer`, get and put. A cell is
+`ok` where the bytes arrived with the very options that the row asks for, or says what else the
+program did.
     --write          measures all and writes matrix.md anew
     XFER_TEST_FULL   rollover with every program, not with one a table
 """
@@ -80,7 +81,8 @@ def quote(text):
 def agreed(row, blksize, window):
     """`ok` if that is what the row asks for."""
     wrong = [f"{what} {got}" for what, got, asked in (
-        ("block size", blksize, row.blksize or 512), ("window", window, row.window or 1)) if got != asked]
+        ("block size", blksize, row.blksize or 512), ("window", window, row.window or 1))
+             if got != asked]
     return ", ".join(["ok", *wrong])
 
 
@@ -128,20 +130,19 @@ class Clients(harness.TestCase):
         if row.refused and op == "put" and row.serve:
             self.put_file(target, b"old")
         before = target and content(target)
-        lines = len(server.log().splitlines())
         command = peers.CLIENTS[peer](op, server.udp_port, row.name, local, row)
         done = subprocess.run(command, check=False, cwd=self.tmp, env=peers.env(),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=harness.scaled(120))
         text = peers.said(done.stdout)
         if row.refused:
-            return self.refusal(server, lines, op, before, target, done, text)
+            return self.refusal(server, row, op, before, target, done, text)
         arrived = content(target)
         if arrived != row.data():
             return outcome(row, arrived, done.returncode, text)
         if done.returncode != 0:
             return f"exit {done.returncode}: {quote(text)}"
-        log = self.logged(server, lines)
+        log = self.logged(server, row)
         options = re.search(r" blksize=(\d+) windowsize=(\d+)", log)
         result = agreed(row, int(options[1]), int(options[2]))
         return result if log.endswith(" ok") else f"{result}, but the log says {log}"
@@ -150,12 +151,14 @@ class Clients(harness.TestCase):
         with open(path, "wb") as f:
             f.write(data)
 
-    def logged(self, server, lines):
-        return harness.wait_for(lambda: server.log().splitlines()[lines:], "a line of the log")[0]
+    def logged(self, server, row):
+        """Its line of the log, in which spaces are escaped."""
+        name = ".{1,4}".join(re.escape(word) for word in row.name.split())
+        return server.wait_log(rf"^.* (?:GET|PUT) {name} .*$")[0]
 
-    def refusal(self, server, lines, op, before, target, done, text):
+    def refusal(self, server, row, op, before, target, done, text):
         """In the program's words. Some leave an empty file of their own, or exit 0."""
-        log = self.logged(server, lines)
+        log = self.logged(server, row)
         if " failed " not in log:
             return f"not refused: {log}"
         if op == "put" and content(target) != before:
@@ -242,10 +245,11 @@ def write_matrix(cells):
     known = peers.versions()
     used = [p for p in known if not p.startswith("lib")]
     lines = ["# Interoperability", "",
-             "Foreign TFTP programs against `xfer` over loopback, as `tests/interop/matrix.py --write` measured",
-             "it and `make check` compares it. `ok`: the bytes are equal and the options are the ones asked",
-             "for. Quoted: what the program itself said (of servers: the message that came over the wire,",
-             "or why it did not start). Without an option in the row's name: block size 512, window 1.", "",
+             "Foreign TFTP programs against `xfer` over loopback: `tests/interop/matrix.py --write`",
+             "measured it and `make check` compares it. `ok`: the bytes are equal and the options are",
+             "the ones asked for. Quoted: what the program itself said (of servers: the message that",
+             "came over the wire, or why it did not start). Without an option in the row's name:",
+             "block size 512, window 1.", "",
              *(f"- {package} {known[package]}" for package in sorted(used))]
     for table, title in TABLES.items():
         names = list(of(table[0])[1])

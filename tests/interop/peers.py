@@ -1,4 +1,4 @@
-"""Foreign TFTP programs, as `fetch` unpacked them: how each is told what a row of the matrix asks."""
+"""Foreign TFTP programs, as `fetch` unpacked them: how each is told what a row asks."""
 
 import os
 import pathlib
@@ -49,7 +49,7 @@ def versions():
 
 
 def said(output):
-    """What a program had to say, on one line: the one that tells an error, where there is one."""
+    """What a program had to say: the first line that tells an error, or else the first."""
     lines = [line.strip() for line in output.decode("utf-8", "backslashreplace").splitlines()]
     lines = [re.sub(rf"{re.escape(str(DIR))}/\S*/", "", line) for line in lines]
     lines = [line for line in lines if line and not NOISE.search(line)]
@@ -102,7 +102,7 @@ CLIENTS = {"tftp-hpa": tftp_hpa, "atftp": atftp, "curl": curl, "busybox": busybo
 class Daemon:
     """A foreign server on a directory, in the foreground; a context manager.
 
-    .port · .root · .prefix (in front of clients, to reach it) · .refused (a name that it cannot write)
+    .port · .root · .prefix (in front of clients, to reach it) · .refused (a name it cannot write)
     """
 
     prefix = ()
@@ -174,8 +174,8 @@ class Atftpd(Daemon):
     def command(self):
         # Nobody, its default, cannot reach a private directory.
         user = ["--user", "root", "--group", "root"] if os.geteuid() == 0 else []
-        return [program("atftpd", "usr/sbin/atftpd"), "--daemon", "--no-fork", "--logfile", "-", *user,
-                "--bind-address", HOST, "--port", str(self.port), self.root]
+        return [program("atftpd", "usr/sbin/atftpd"), "--daemon", "--no-fork", "--logfile", "-",
+                *user, "--bind-address", HOST, "--port", str(self.port), self.root]
 
 
 class AtftpdPlain(Atftpd):
@@ -214,7 +214,8 @@ class Busybox(Daemon):
 
     def command(self):
         box = program("busybox", "bin/busybox")
-        applets = subprocess.run([box, "--list"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        applets = subprocess.run([box, "--list"], check=True, stdout=subprocess.PIPE,
+                                 text=True).stdout
         if "udpsvd" not in applets.split():
             return [box, "tftpd", "-c", self.root]
         return [box, "udpsvd", "-vE", HOST, str(self.port), box, "tftpd", "-c", self.root]

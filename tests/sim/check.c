@@ -28,6 +28,13 @@ uint64_t sim_events(const struct world *w)
     return events;
 }
 
+static unsigned window_of(const struct world *w)
+{
+    const struct node *client = &w->node[SIM_CLIENT];
+
+    return client->crude ? w->sc->window : client->sm.p.window;
+}
+
 /* What those who give up have tried before, again and again. */
 static uint64_t last_tries(const struct world *w)
 {
@@ -42,11 +49,13 @@ static uint64_t last_tries(const struct world *w)
 double sim_storm(const struct world *w)
 {
     const struct scenario *sc = w->sc;
-    uint64_t quiet = 2 * sim_blocks(w) + 8 + last_tries(w), packets = sim_packets(w);
+    unsigned window = window_of(w);
+    uint64_t quiet = sim_blocks(w) + sim_blocks(w) / window + 8 + last_tries(w);
+    uint64_t packets = sim_packets(w), events = sim_events(w);
 
     if (sc->peer == SIM_CRUDE_SENDER || sc->peer == SIM_CRUDE_RECEIVER || packets <= quiet)
         return 0;
-    return (double)(packets - quiet) / (double)((sc->window + 1) * sim_events(w));
+    return (double)(packets - quiet) / ((window + 1.0) * (events > 0 ? (double)events : 0.01));
 }
 
 static bool counts_agree(const struct node *n)

@@ -8,14 +8,15 @@ static const struct {
     const char *name;
     unsigned share;
 } classes[SIM_CLASSES] = {
-    [SIM_CLEAN] = {"nothing lost", 10},
-    [SIM_TWISTED] = {"duplicated, reordered, jittered", 14},
-    [SIM_LOSSY] = {"up to 20 % lost", 18},
-    [SIM_STORMY] = {"lost, duplicated, reordered, corrupted, up to 20 %", 16},
+    [SIM_CLEAN] = {"nothing lost", 8},
+    [SIM_RARE] = {"now and then one lost, doubled or late", 12},
+    [SIM_TWISTED] = {"duplicated, reordered, jittered", 12},
+    [SIM_LOSSY] = {"up to 20 % lost", 16},
+    [SIM_STORMY] = {"lost, duplicated, reordered, corrupted, up to 20 %", 14},
     [SIM_HARSH] = {"20 to 50 % lost", 12},
-    [SIM_MENDED] = {"corrupted under a mended checksum", 10},
+    [SIM_MENDED] = {"corrupted under a mended checksum", 8},
     [SIM_NARROW] = {"slow line, short queue", 8},
-    [SIM_FOREIGN] = {"foreign peers", 12},
+    [SIM_FOREIGN] = {"foreign peers", 10},
     [SIM_ROLLOVER] = {"more than 65535 blocks", 0},
 };
 
@@ -98,6 +99,12 @@ static void spoil(struct scenario *sc, struct linkq_params *p, struct prng *r)
     case SIM_CLEAN:
     case SIM_CLASSES:
         break;
+    case SIM_RARE: /* so late that it was sent again meanwhile */
+        p->loss = prng_unit(r) * 0.004;
+        p->duplicate = prng_unit(r) * 0.004;
+        p->reorder = prng_unit(r) * 0.004;
+        p->reorder_by = (int64_t)prng_below(r, 10 * (uint64_t)p->delay + 1000 * SIM_MS);
+        break;
     case SIM_TWISTED:
         twist(p, r, 0.3);
         break;
@@ -155,6 +162,10 @@ struct scenario sim_scenario(uint64_t seed)
         sc.no_options = false;
         sc.blksize = 8;
         sc.size = 65530 * 8 + prng_below(&r, 100 * 8);
+    }
+    if (sc.class == SIM_RARE) {
+        sc.blksize = sc.blksize > 1432 ? 512 : sc.blksize;
+        sc.size = sc.blksize * (200 + prng_below(&r, 600)) + prng_below(&r, 8);
     }
     if (sc.class == SIM_FOREIGN)
         pick_foreign(&sc, &r);

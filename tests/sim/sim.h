@@ -32,6 +32,7 @@
 
 enum sim_class {
     SIM_CLEAN,    /* nothing is lost */
+    SIM_RARE,     /* little happens to many blocks: what grows by itself shows */
     SIM_TWISTED,  /* duplicated, reordered, jittered; nothing is lost */
     SIM_LOSSY,    /* up to 20 % lost */
     SIM_STORMY,   /* all of it, up to 20 %, and corruption that a checksum finds */
@@ -199,8 +200,9 @@ uint64_t sim_packets(const struct world *w);
 uint64_t sim_blocks(const struct world *w);
 uint64_t sim_events(const struct world *w); /* what the links did to packets */
 
-/* Two packets a block when nothing happens to any. Each thing that happens to a packet may cost
- * SIM_STORM windows, and no more: a storm is what grows by itself. This is what it cost. */
+/* Without any loss there is a packet a block and one a window. Each thing that happens to a packet
+ * may cost SIM_STORM windows, and no more: a storm is what grows by itself. This is what it cost.
+ */
 #define SIM_STORM 1.5
 double sim_storm(const struct world *w);
 

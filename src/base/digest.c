@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 struct digest {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "net/addr.h"
 #include "net/clock.h"
@@ -68,8 +69,10 @@ static int connect_once(struct peer *p)
     if (fd < 0)
         return clock_now() >= p->deadline ? -XFER_EDEADLINE : fd;
     int r = chan_init(&p->ch, fd, stop_fd(p->o->stop));
-    if (r < 0)
+    if (r < 0) {
+        close(fd);
         return r;
+    }
     p->open = true;
     p->greeted = false;
     p->ch.checks = true;

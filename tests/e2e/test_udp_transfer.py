@@ -232,7 +232,7 @@ class Windows(Case):
         self.expect(peer, 5, 6)
         self.assertTrue(peer.quiet(0))
         peer.send(ack(6))
-        self.server.wait_log(r"GET a .* resent=0 .* windowsize=4 .*ok")
+        self.server.wait_log(r"GET a .*windowsize=4 .*resent=0 .*ok")
 
     def test_51_acknowledgment_within_the_window(self):
         peer = self.begin(4)

@@ -405,15 +405,20 @@ class TestCase(unittest.TestCase):
 
 
 def tree(root):
-    """{relative name as bytes: (type, mode, size, mtime in ns, digest)} of all below."""
+    """{relative name as bytes: (type, mode, size, mtime in ns, digest)} of all below. What is removed
+    while this looks is not there."""
     root = os.fsencode(root)
     found = {}
     for directory, directories, files in os.walk(root):
         for name in directories + files:
             path = os.path.join(directory, name)
-            sb = os.lstat(path)
-            kind = stat.S_IFMT(sb.st_mode)
-            rest = (sb.st_size, sb.st_mtime_ns, sha256_file(path)) if stat.S_ISREG(kind) else ()
+            try:
+                sb = os.lstat(path)
+                kind = stat.S_IFMT(sb.st_mode)
+                regular = stat.S_ISREG(kind)
+                rest = (sb.st_size, sb.st_mtime_ns, sha256_file(path)) if regular else ()
+            except FileNotFoundError:
+                continue
             found[os.path.relpath(path, root)] = (kind, stat.S_IMODE(sb.st_mode), *rest)
     return found
 

@@ -29,7 +29,6 @@ struct body_send {
     body_tick tick;            /* may be NULL */
     void *arg;
     uint64_t sent; /* result */
-    int64_t keepalive_at;
 };
 
 /* Sends DATA... and nothing else: the caller adds END. 0; on a failure of the source or of tick

@@ -69,6 +69,8 @@ enum xfer_err {
     XFER_ESAMEFILE,      /* source and destination are the same file */
     XFER_ECOLLISION,     /* two sources with one target name */
     XFER_EDEADLINE,      /* --max-time reached */
+    XFER_EUNVERIFIED,    /* the peer knows no digests, and require_verified was set; nothing kept */
+    XFER_EUNCONFIRMED,   /* TFTP: all was sent, but the last acknowledgment never came */
     XFER_ERR_END
 };
 
@@ -121,6 +123,16 @@ struct xfer_entry {
     int err; /* nonzero: the entry could not be read; nothing else but the name holds */
 };
 
+/* What crossed the network for one file over UDP. */
+struct xfer_udp_facts {
+    const char *server;       /* address and port of the transfer */
+    unsigned blksize, window; /* as agreed */
+    uint64_t packets_sent, packets_received;
+    uint64_t retransmits; /* blocks sent again */
+    uint64_t timeouts;
+    double rtt; /* smoothed, seconds; 0: not measured */
+};
+
 struct xfer_event {
     enum xfer_event_type type;
     /* FILE, ENTRY */
@@ -135,7 +147,8 @@ struct xfer_event {
     uint64_t bytes;      /* size of the file at its destination */
     uint64_t resumed_at; /* 0: from its beginning */
     double seconds;
-    struct xfer_entry entry; /* ENTRY; for FILE type, mode, mtime and sha256 */
+    const struct xfer_udp_facts *udp; /* FILE that is done, over UDP; else NULL */
+    struct xfer_entry entry;          /* ENTRY; for FILE type, mode, mtime and sha256 */
     /* PROGRESS */
     uint64_t bytes_done, bytes_total; /* bytes_total 0: not known (yet) */
     uint64_t files_done, files_total; /* files_total 0: not known (yet) */
@@ -150,8 +163,9 @@ struct xfer_totals {
     uint64_t bytes_wire;  /* payload that crossed the network, resent bytes included */
     unsigned retries;     /* connections made anew */
     uint64_t segments;    /* TCP segments sent, over all connections, where the kernel tells */
-    uint64_t retransmits; /* of them sent again */
-    double rtt;           /* smoothed round-trip time in seconds, of the last connection */
+    uint64_t retransmits; /* of them sent again; over UDP blocks sent again */
+    uint64_t packets_sent, packets_received, timeouts; /* UDP */
+    double rtt; /* smoothed round-trip time in seconds, of the last connection */
     double seconds;
 };
 
@@ -202,6 +216,14 @@ struct xfer_copy_opts {
     enum xfer_sync sync;
     bool remember;     /* keep digests in extended attributes of files that are not ours, too */
     bool skip_special; /* special files are no reason for a failure */
+    /* TFTP over UDP; remotes that begin with tftp:// imply it. It knows no directories, times or
+     * resuming: recursive, update, jobs above 1 and, to put, no_clobber and mkpath are
+     * -XFER_EUSAGE. */
+    bool udp;
+    unsigned blksize;      /* 0: 1428, or what the path carries in one piece */
+    unsigned window;       /* blocks in flight; 0 means 1: stop-and-wait */
+    bool no_spin;          /* never wait in a loop, however short the round trip is */
+    bool require_verified; /* fail where the server knows no digests */
 };
 
 /* Copies local files to a remote. A source "-" is standard input (its size unknown). totals may be
@@ -229,14 +251,15 @@ enum xfer_write { XFER_WRITE_NO, XFER_WRITE_REPLACE, XFER_WRITE_NEW };
 
 /* One request, for the log. Strings are raw bytes from the peer: escape them. */
 struct xfer_request {
-    const char *peer;    /* address and port */
-    const char *options; /* what was asked for besides, "mkpath sync=file"; NULL: nothing */
+    const char *peer;      /* address and port */
+    const char *transport; /* "tcp" or "udp" */
+    const char *options;   /* what was asked for ("mkpath sync=file") or agreed; NULL: nothing */
     const char *verb;
     const char *path;
     uint64_t offset; /* where a resumed transfer went on */
     uint64_t bytes;  /* payload of this request */
     uint64_t size;   /* size of the whole file, for GET and PUT */
-    uint64_t resent; /* segments that TCP sent again meanwhile */
+    uint64_t resent; /* segments that TCP sent again meanwhile, or blocks that we did */
     double seconds;
     int err; /* 0 or negative */
     const char *text;
@@ -254,6 +277,10 @@ struct xfer_serve_opts {
     enum xfer_sync sync;
     bool remember;
     const char *user_name; /* drop to this user once the sockets are there */
+    bool no_tcp, no_udp;
+    unsigned udp_port;                 /* 0: the number that TCP has (69 is TFTP's own) */
+    unsigned udp_port_lo, udp_port_hi; /* local ports of UDP transfers; 0: any */
+    bool udp_single_port;              /* UDP transfers use the port that requests come to */
     struct xfer_stop *stop;
     void (*on_listening)(void *user, const char *proto, const char *addr);
     void (*on_request)(void *user, const struct xfer_request *r);

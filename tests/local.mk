@@ -25,10 +25,12 @@ AM_TESTS_ENVIRONMENT = \
 
 include tests/unit/local.mk
 include tests/fuzz/local.mk
+include tests/sim/local.mk
 include tests/race/local.mk
 include tests/rules/local.mk
 include tests/e2e/local.mk
 include tests/fault/local.mk
+include tests/interop/local.mk
 include tests/bench/local.mk
 
 EXTRA_DIST += tests/run-test tests/demo

@@ -7,33 +7,35 @@
 #include <string.h>
 
 static const struct err_row rows[] = {
-    {XFER_EUSAGE, "usage", 501, 2, "wrong usage"},
-    {XFER_EHOST, "host-unknown", 453, 3, "host name unknown"},
-    {XFER_ELOST, "lost", 425, 3, "connection lost"},
-    {XFER_EPROTO, "malformed", 500, 3, "peer does not speak the protocol"},
-    {XFER_EBUSY, "busy", 421, 4, "peer is busy"},
-    {XFER_ENOTFOUND, "not-found", 550, 4, "not found"},
-    {XFER_EPERM, "not-permitted", 553, 4, "not permitted"},
-    {XFER_EREADONLY, "read-only", 554, 4, "server takes no writes"},
-    {XFER_EEXISTS, "exists", 555, 4, "exists already"},
-    {XFER_EISDIR, "is-a-directory", 556, 4, "is a directory"},
-    {XFER_ENOTDIR, "not-a-directory", 557, 4, "not a directory"},
-    {XFER_ENOTREG, "not-a-regular-file", 558, 4, "not a regular file"},
-    {XFER_ENAME, "bad-name", 559, 4, "name cannot be accepted"},
-    {XFER_ENOSPACE, "no-space", 452, 4, "no space over there"},
-    {XFER_ECHANGED, "changed", 451, 4, "source changed while it was read"},
-    {XFER_ECONFLICT, "conflict", 560, 4, "target is not what was expected"},
-    {XFER_EREMOTE, "io-error", 450, 4, "input/output error over there"},
-    {XFER_EUNKNOWN, "unknown-request", 502, 4, "request unknown to the peer"},
-    {XFER_EINTEGRITY, "digest-mismatch", 561, 5, "digest does not match"},
-    {XFER_ECANCELED, "canceled", 426, 130, "interrupted"},
-    {XFER_ESOME, "several", 454, 1, "several failed, for different reasons"},
-    {XFER_ESPECIAL, "special-skipped", 455, 1, "special files or outside symlinks skipped"},
-    {XFER_ETOOLONG, "too-long", 562, 4, "name or value too long"},
-    {XFER_ELOOP, "symlink-loop", 563, 4, "too many levels of symbolic links"},
-    {XFER_ESAMEFILE, "same-file", 564, 6, "source and destination are the same file"},
-    {XFER_ECOLLISION, "collision", 565, 6, "two sources have this target name"},
-    {XFER_EDEADLINE, "deadline", 427, 3, "time limit reached"},
+    {XFER_EUSAGE, "usage", 501, 4, 2, "wrong usage"},
+    {XFER_EHOST, "host-unknown", 453, 0, 3, "host name unknown"},
+    {XFER_ELOST, "lost", 425, 0, 3, "connection lost"},
+    {XFER_EPROTO, "malformed", 500, 4, 3, "peer does not speak the protocol"},
+    {XFER_EBUSY, "busy", 421, 0, 4, "peer is busy"},
+    {XFER_ENOTFOUND, "not-found", 550, 1, 4, "not found"},
+    {XFER_EPERM, "not-permitted", 553, 2, 4, "not permitted"},
+    {XFER_EREADONLY, "read-only", 554, 2, 4, "server takes no writes"},
+    {XFER_EEXISTS, "exists", 555, 6, 4, "exists already"},
+    {XFER_EISDIR, "is-a-directory", 556, 2, 4, "is a directory"},
+    {XFER_ENOTDIR, "not-a-directory", 557, 1, 4, "not a directory"},
+    {XFER_ENOTREG, "not-a-regular-file", 558, 2, 4, "not a regular file"},
+    {XFER_ENAME, "bad-name", 559, 2, 4, "name cannot be accepted"},
+    {XFER_ENOSPACE, "no-space", 452, 3, 4, "no space over there"},
+    {XFER_ECHANGED, "changed", 451, 0, 4, "source changed while it was read"},
+    {XFER_ECONFLICT, "conflict", 560, 0, 4, "target is not what was expected"},
+    {XFER_EREMOTE, "io-error", 450, 0, 4, "input/output error over there"},
+    {XFER_EUNKNOWN, "unknown-request", 502, 4, 4, "request unknown to the peer"},
+    {XFER_EINTEGRITY, "digest-mismatch", 561, 0, 5, "digest does not match"},
+    {XFER_ECANCELED, "canceled", 426, 0, 130, "interrupted"},
+    {XFER_ESOME, "several", 454, 0, 1, "several failed, for different reasons"},
+    {XFER_ESPECIAL, "special-skipped", 455, 0, 1, "special files or outside symlinks skipped"},
+    {XFER_ETOOLONG, "too-long", 562, 2, 4, "name or value too long"},
+    {XFER_ELOOP, "symlink-loop", 563, 2, 4, "too many levels of symbolic links"},
+    {XFER_ESAMEFILE, "same-file", 564, 0, 6, "source and destination are the same file"},
+    {XFER_ECOLLISION, "collision", 565, 0, 6, "two sources have this target name"},
+    {XFER_EDEADLINE, "deadline", 427, 0, 3, "time limit reached"},
+    {XFER_EUNVERIFIED, "unverified", 566, 0, 5, "cannot be verified: the peer knows no digests"},
+    {XFER_EUNCONFIRMED, "unconfirmed", 456, 0, 3, "all was sent, but not confirmed"},
 };
 
 #define N_ROWS (sizeof rows / sizeof rows[0])
@@ -91,6 +93,24 @@ int err_from_wire(const char *name, unsigned code)
     for (size_t i = 0; i < N_ROWS; i++)
         if (rows[i].wire_code == code)
             return -(int)rows[i].err;
+    return -XFER_EREMOTE;
+}
+
+int err_from_tftp(unsigned code, const char *text, size_t n)
+{
+    static const enum xfer_err nearest_tftp[] = {XFER_EREMOTE,  XFER_ENOTFOUND, XFER_EPERM,
+                                                 XFER_ENOSPACE, XFER_EPROTO,    XFER_ELOST,
+                                                 XFER_EEXISTS,  XFER_EPERM,     XFER_EUNKNOWN};
+
+    for (size_t i = 0; i < N_ROWS; i++) {
+        size_t len = strlen(rows[i].text);
+        bool refusal = rows[i].exit_status == 4 || rows[i].err == XFER_EINTEGRITY;
+        if (refusal && rows[i].tftp_code == code && n >= len &&
+            memcmp(text, rows[i].text, len) == 0)
+            return -(int)rows[i].err;
+    }
+    if (code < sizeof nearest_tftp / sizeof *nearest_tftp)
+        return -(int)nearest_tftp[code];
     return -XFER_EREMOTE;
 }
 

@@ -6,12 +6,15 @@
 #ifndef XFER_BASE_ERR_H
 #define XFER_BASE_ERR_H
 
+#include <stddef.h>
+
 #include "xfer.h"
 
 struct err_row {
     enum xfer_err err;
     const char *name;   /* stable token on the wire: lower case letters, digits, hyphens */
     unsigned wire_code; /* three digits, first digit as FTP has it (RFC 959, 4.2.1) */
+    unsigned tftp_code; /* RFC 1350, appendix: what a TFTP peer is told */
     int exit_status;    /* for a shell, when it is our own or the peer's word */
     const char *text;
 };
@@ -23,6 +26,11 @@ const struct err_row *err_row(int err);
 
 /* The (negative) error that a wire name or, where the name is unknown, a wire code stands for. */
 int err_from_wire(const char *name, unsigned code);
+
+/* The same for an ERROR of TFTP: a text that begins with a row's own, as xfer's do, says more than
+ * the few codes there are. Always what a peer may refuse with, whatever it says. n bytes of text,
+ * which may hold anything. */
+int err_from_tftp(unsigned code, const char *text, size_t n);
 
 /* Whether trying again later can help: busy, lost, timed out, changed. */
 bool err_is_transient(int err);

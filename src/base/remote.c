@@ -208,12 +208,37 @@ static int wrong_path(const struct parse *p, int err)
     return wrong(p, "a remote path has no \"..\" and no name of xfer's own temporary files");
 }
 
+/* ";mode=netascii" or ";mode=octet" at the end of a tftp URL (RFC 3617, 3). *n becomes the length
+ * without it. */
+static int parse_mode(const struct parse *p, size_t *n, struct remote *r)
+{
+    static const char word[] = ";mode=";
+    const size_t len = sizeof word - 1;
+    const char *at = NULL;
+
+    for (const char *s = strstr(p->s, word); s; s = strstr(s + 1, word))
+        at = s;
+    if (!at)
+        return 0;
+    r->netascii = same_word(at + len, strlen(at + len), "netascii");
+    if (!r->netascii && !same_word(at + len, strlen(at + len), "octet"))
+        return wrong(p, "bad mode: write ;mode=netascii or ;mode=octet, or %%3B for \";\"");
+    *n = (size_t)(at - p->s);
+    return 0;
+}
+
 static int parse_path(const struct parse *p, struct remote *r)
 {
     char plain[3 * PATH_CLEAN_MAX];
     const char *s = p->s;
     size_t n = strlen(s);
 
+    if (r->scheme == REMOTE_TFTP) {
+        int err = parse_mode(p, &n, r);
+        if (err)
+            return err;
+        r->absolute = n > 1 && s[0] == '/' && s[1] == '/';
+    }
     if (n > sizeof plain)
         return wrong_path(p, -XFER_ETOOLONG);
     if (p->url) {
@@ -262,6 +287,12 @@ char *remote_show(const struct remote *r, const char *path, char *out, size_t ca
 
     if (r->port > 0)
         snprintf(port, sizeof port, "%u", r->port);
+    if (r->scheme == REMOTE_TFTP) {
+        snprintf(out, cap, "tftp://%s%s%s%s%s%s%s%s", r->literal_v6 ? "[" : "", r->host,
+                 r->literal_v6 ? "]" : "", r->port > 0 ? ":" : "", port, r->absolute ? "/" : "",
+                 *p == '/' ? "" : "/", p);
+        return out;
+    }
     snprintf(out, cap, "%s%s%s:%s%s%s", r->literal_v6 ? "[" : "", r->host, r->literal_v6 ? "]" : "",
              port, *p == '/' ? "" : "/", p);
     return out;

@@ -44,6 +44,10 @@ const struct opt client_rows[] = {
      .help = "connect from this local address (default: the system's choice)"},
     {.name = "ipv4", .letter = '4', .kind = OPT_FLAG, FIELD(ipv4), .help = "use IPv4 only"},
     {.name = "ipv6", .letter = '6', .kind = OPT_FLAG, FIELD(ipv6), .help = "use IPv6 only"},
+    {.name = "udp",
+     .kind = OPT_FLAG,
+     FIELD(udp),
+     .help = "talk to the server by UDP (TFTP, one packet at a time) instead of TCP"},
     {.name = "help", .kind = OPT_HELP, .help = "print this help and exit"},
     {.kind = OPT_END}};
 
@@ -86,21 +90,24 @@ struct xfer_net_opts client_net(const struct client_options *o, struct xfer_stop
                                   .user = user};
 }
 
-int client_is_remote(const struct cmd *c, const char *operand, int *status)
+int client_is_remote(const struct cmd *c, const char *operand, bool *tftp, int *status)
 {
     char why[OPT_WHY_MAX] = "", shown[256];
     struct remote r;
     int rc = remote_parse(operand, &r, why, sizeof why);
+
+    *tftp = false;
 
     escape_show(operand, strlen(operand), shown, sizeof shown);
     if (rc < 0) {
         *status = cmd_wrong(c, "%s: %s", shown, why[0] != '\0' ? why : xfer_strerror(rc));
         return -1;
     }
-    if (rc == 1 && r.scheme != REMOTE_XFER) {
-        *status = cmd_wrong(c, "%s: this version talks xfer:// only, not %s", shown,
-                            r.scheme == REMOTE_XFERS ? "xfers://" : "tftp://");
+    if (rc == 1 && r.scheme == REMOTE_XFERS) {
+        *status =
+            cmd_wrong(c, "%s: this version talks xfer:// and tftp:// only, not xfers://", shown);
         return -1;
     }
+    *tftp = rc == 1 && r.scheme == REMOTE_TFTP;
     return rc;
 }

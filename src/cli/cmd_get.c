@@ -13,8 +13,10 @@ static int sort_operands(const struct cmd *self, const struct operands *ops,
         return cmd_wrong(self, "needs a remote such as nas:/file");
     for (size_t i = 0; i < ops->n; i++) {
         bool may_be_dest = i > 0 && i == ops->n - 1;
-        int remote = client_is_remote(self, ops->items[i], &status);
+        bool tftp;
+        int remote = client_is_remote(self, ops->items[i], &tftp, &status);
 
+        job->tftp |= tftp;
         if (remote < 0)
             return status;
         if (remote == 1)

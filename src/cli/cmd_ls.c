@@ -165,6 +165,7 @@ static int run(const struct cmd *self, int argc, char **argv)
     struct ls_options o = {.client = CLIENT_OPTIONS_DEFAULTS};
     struct operands ops;
     int status = cmd_parse(self, argc, argv, &o, &ops), remote;
+    bool tftp;
 
     if (status >= 0)
         return status;
@@ -172,11 +173,14 @@ static int run(const struct cmd *self, int argc, char **argv)
         return cmd_wrong(self, ops.n == 0
                                    ? "needs a remote such as nas:/dir/"
                                    : "takes one remote; quote wildcards, as in 'nas:/*.txt'");
-    remote = client_is_remote(self, ops.items[0], &status);
+    remote = client_is_remote(self, ops.items[0], &tftp, &status);
     if (remote < 0)
         return status;
     if (remote == 0)
         return cmd_wrong(self, "needs a remote such as nas:/dir/, not a local path");
+    if (o.client.udp || tftp)
+        return cmd_wrong(self, "TFTP has no listing: ask without %s",
+                         o.client.udp ? "--udp" : "tftp://");
     status = client_check(self, &o.client);
     return status < 0 ? run_ls(&o, ops.items[0]) : status;
 }

@@ -8,14 +8,17 @@ static int sort_operands(const struct cmd *self, const struct operands *ops,
 {
     int status = 0;
 
+    *job = (struct transfer_job){.put = true};
     if (ops->n < 2)
         return cmd_wrong(self, "%s",
                          ops->n == 0 ? "needs a file and a remote such as nas:/dir/"
                                      : "needs a file before the remote");
     for (size_t i = 0; i < ops->n; i++) {
         bool last = i == ops->n - 1;
-        int remote = client_is_remote(self, ops->items[i], &status);
+        bool tftp;
+        int remote = client_is_remote(self, ops->items[i], &tftp, &status);
 
+        job->tftp |= tftp;
         if (remote < 0)
             return status;
         if (last && remote == 0)
@@ -24,7 +27,8 @@ static int sort_operands(const struct cmd *self, const struct operands *ops,
             return cmd_wrong(self,
                              "only the last name can be a remote; write ./NAME for a local file");
     }
-    *job = (struct transfer_job){.put = true, .sources = ops->items, .n = ops->n - 1};
+    job->sources = ops->items;
+    job->n = ops->n - 1;
     job->dest = ops->items[ops->n - 1];
     return -1;
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/escape.h"
 #include "cli/cmd.h"
 #include "cli/log.h"
@@ -20,11 +21,12 @@
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 struct serve_options {
-    bool insecure, no_udp, remember, quiet, verbose;
+    bool insecure, no_tcp, no_udp, tftp, udp_single_port, remember, quiet, verbose;
     int write, sync, log_format; /* enum xfer_write, xfer_sync, log_format */
-    unsigned max_connections;
+    unsigned max_connections, udp_port;
     double timeout;
-    const char *user, *xferlog;
+    const char *user, *xferlog, *udp_ports;
+    unsigned port_lo, port_hi; /* of udp_ports */
     struct text_list listen;
 };
 
@@ -49,10 +51,31 @@ static const struct opt serve_rows[] = {
      .kind = OPT_FLAG,
      FIELD(insecure),
      .help = "allow addresses beyond loopback though nothing is encrypted"},
+    {.name = "no-tcp", .kind = OPT_FLAG, FIELD(no_tcp), .help = "serve UDP (TFTP) alone"},
     {.name = "no-udp",
      .kind = OPT_FLAG,
      FIELD(no_udp),
-     .help = "serve no UDP, as this version does anyway"},
+     .help = "serve TCP alone (default: TFTP on UDP, too, same address and port)"},
+    {.name = "udp-port",
+     .arg = "PORT",
+     .kind = OPT_COUNT,
+     .min = 1,
+     .max = 65535,
+     FIELD(udp_port),
+     .help = "take UDP requests on this port (default: the number that TCP has)"},
+    {.name = "tftp",
+     .kind = OPT_FLAG,
+     FIELD(tftp),
+     .help = "take UDP requests on port 69, where TFTP clients look for them"},
+    {.name = "udp-ports",
+     .arg = "LO-HI",
+     .kind = OPT_TEXT,
+     FIELD(udp_ports),
+     .help = "use local ports of this range for UDP transfers, for firewalls (default: any)"},
+    {.name = "udp-single-port",
+     .kind = OPT_FLAG,
+     FIELD(udp_single_port),
+     .help = "use the port that UDP requests come to for transfers, too, for NAT and containers"},
     {.name = "user",
      .arg = "NAME",
      .kind = OPT_TEXT,
@@ -199,8 +222,42 @@ static int fail(const char *what, int err)
     return EXIT_LOCAL;
 }
 
+/* "LO-HI", or one port. */
+static bool parse_ports(struct serve_options *o)
+{
+    const char *dash = strchr(o->udp_ports, '-');
+    size_t n = dash != NULL ? (size_t)(dash - o->udp_ports) : strlen(o->udp_ports);
+    const char *high = dash != NULL ? dash + 1 : o->udp_ports;
+    uint64_t lo, hi;
+
+    if (!parse_u64(o->udp_ports, n, 65535, &lo) || !parse_u64(high, strlen(high), 65535, &hi) ||
+        lo == 0 || hi < lo)
+        return false;
+    o->port_lo = (unsigned)lo;
+    o->port_hi = (unsigned)hi;
+    return true;
+}
+
+/* -1 to go on, else the exit status. */
+static int check_udp(const struct cmd *c, struct serve_options *o)
+{
+    if (o->no_tcp && o->no_udp)
+        return cmd_wrong(c, "--no-tcp and --no-udp leave nothing to serve");
+    if (o->tftp && o->udp_port)
+        return cmd_wrong(c, "--tftp means --udp-port 69");
+    if (o->tftp)
+        o->udp_port = 69;
+    if (o->no_udp && (o->udp_port || o->udp_ports != NULL || o->udp_single_port))
+        return cmd_wrong(c, "--no-udp excludes other options of UDP");
+    if (o->udp_ports != NULL && o->udp_single_port)
+        return cmd_wrong(c, "--udp-ports and --udp-single-port exclude each other");
+    if (o->udp_ports != NULL && !parse_ports(o))
+        return cmd_wrong(c, "--udp-ports takes LO-HI, as in 50000-50099");
+    return -1;
+}
+
 /* What the library would refuse with less to say. -1 to go on, else the exit status. */
-static int check(const struct cmd *c, const struct serve_options *o, const struct operands *ops)
+static int check(const struct cmd *c, struct serve_options *o, const struct operands *ops)
 {
     char shown[128];
     struct stat sb;
@@ -214,7 +271,7 @@ static int check(const struct cmd *c, const struct serve_options *o, const struc
         return fail(ops->items[0], -errno);
     if (!S_ISDIR(sb.st_mode))
         return fail(ops->items[0], -ENOTDIR);
-    return -1;
+    return check_udp(c, o);
 }
 
 static int tell_failure(const struct cmd *c, const struct serve *s, int rc)
@@ -254,6 +311,12 @@ static int serve(const struct cmd *c, struct serve *s, const char *dir)
                                   .sync = (enum xfer_sync)o->sync,
                                   .remember = o->remember,
                                   .user_name = o->user,
+                                  .no_tcp = o->no_tcp,
+                                  .no_udp = o->no_udp,
+                                  .udp_port = o->udp_port,
+                                  .udp_port_lo = o->port_lo,
+                                  .udp_port_hi = o->port_hi,
+                                  .udp_single_port = o->udp_single_port,
                                   .stop = s->stop,
                                   .on_listening = on_listening,
                                   .on_request = on_request,

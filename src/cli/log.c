@@ -73,6 +73,8 @@ void log_text(const struct xfer_request *r, const struct timespec *t, struct wbu
     add_word(w, r->verb);
     wbuf_ch(w, ' ');
     add_word(w, r->path);
+    if (r->transport != NULL && strcmp(r->transport, "tcp") != 0)
+        add(w, " transport=%s", r->transport);
     if (r->options != NULL)
         add(w, " %s", r->options);
     add(w, " offset=%llu bytes=%llu resent=%llu seconds=%.3f ", (unsigned long long)r->offset,

@@ -98,6 +98,18 @@ static const char *outcome_name(enum xfer_outcome outcome)
     return "failed";
 }
 
+static void set_udp(json_t *o, const struct xfer_udp_facts *f)
+{
+    set_bytes(o, "server", f->server);
+    set_count(o, "block_size_bytes", f->blksize);
+    set_count(o, "window", f->window);
+    set_count(o, "packets_sent", f->packets_sent);
+    set_count(o, "packets_received", f->packets_received);
+    set_count(o, "retransmits", f->retransmits);
+    set_count(o, "timeouts", f->timeouts);
+    set_real(o, "rtt_seconds", f->rtt);
+}
+
 json_t *record_file(const struct xfer_event *ev)
 {
     json_t *o = record_new("file");
@@ -115,6 +127,8 @@ json_t *record_file(const struct xfer_event *ev)
         set_real(o, "seconds", ev->seconds);
         set_rate(o, ev->bytes - (ev->resumed_at < ev->bytes ? ev->resumed_at : 0), ev->seconds);
         json_object_set_new(o, "verified", json_boolean(ev->verified));
+        if (ev->udp != NULL)
+            set_udp(o, ev->udp);
     }
     set_error(o, error_token(ev->err), ev->err, ev->text);
     return o;
@@ -185,7 +199,10 @@ json_t *record_copy_summary(const struct xfer_totals *t, int exit_status)
     set_count(o, "wire_bytes", t->bytes_wire);
     set_count(o, "retries", t->retries);
     set_count(o, "segments", t->segments);
+    set_count(o, "packets_sent", t->packets_sent);
+    set_count(o, "packets_received", t->packets_received);
     set_count(o, "retransmits", t->retransmits);
+    set_count(o, "timeouts", t->timeouts);
     set_real(o, "rtt_seconds", t->rtt);
     set_real(o, "seconds", t->seconds);
     set_rate(o, t->bytes, t->seconds);
@@ -210,6 +227,7 @@ json_t *record_request(const struct xfer_request *r, const char *time)
 
     json_object_set_new(o, "time", json_string(time));
     set_bytes(o, "peer", r->peer);
+    set_bytes(o, "transport", r->transport);
     set_bytes(o, "verb", r->verb);
     set_bytes(o, "path", r->path);
     if (r->options != NULL)

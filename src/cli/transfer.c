@@ -94,6 +94,28 @@ static const struct opt transfer_rows[] = {
      .kind = OPT_FLAG,
      FIELD(skip_special),
      .help = "take skipped special files and symlinks for no failure"},
+    {.name = "blksize",
+     .arg = "N",
+     .kind = OPT_COUNT,
+     .min = 8,
+     .max = 65464,
+     FIELD(blksize),
+     .help = "UDP: bytes a block (default 1428, or what the path carries in one piece)"},
+    {.name = "window",
+     .arg = "N",
+     .kind = OPT_COUNT,
+     .min = 1,
+     .max = 32767,
+     FIELD(window),
+     .help = "UDP: blocks on their way at once (default 1: stop and wait)"},
+    {.name = "no-spin",
+     .kind = OPT_FLAG,
+     FIELD(no_spin),
+     .help = "UDP: never wait in a loop, which saves processor time on short paths"},
+    {.name = "require-verified",
+     .kind = OPT_FLAG,
+     FIELD(require_verified),
+     .help = "UDP: fail where the server knows no digests"},
     {.kind = OPT_END}};
 
 const struct opt *const transfer_tables[] = {transfer_rows, client_rows, NULL};
@@ -101,6 +123,39 @@ const struct opt *const transfer_tables[] = {transfer_rows, client_rows, NULL};
 static bool is_stream(const char *name)
 {
     return name != NULL && strcmp(name, "-") == 0;
+}
+
+/* What TFTP cannot do, and what nothing else can. -1 to go on, else the exit status. */
+static int check_udp(const struct cmd *c, const struct transfer_options *o,
+                     const struct transfer_job *job)
+{
+    const char *scheme = o->client.udp ? "--udp" : "tftp://";
+
+    if (!o->client.udp && !job->tftp) {
+        if (o->blksize || o->window || o->no_spin || o->require_verified)
+            return cmd_wrong(c, "--%s is for --udp and tftp:// only",
+                             o->blksize   ? "blksize"
+                             : o->window  ? "window"
+                             : o->no_spin ? "no-spin"
+                                          : "require-verified");
+        return -1;
+    }
+    if (o->recursive)
+        return cmd_wrong(c, "TFTP knows no directories: -r goes without %s", scheme);
+    if (o->update)
+        return cmd_wrong(c, "TFTP tells no times and no digests: -u goes without %s", scheme);
+    if (o->jobs > 1)
+        return cmd_wrong(c, "TFTP moves one file after the other: -j goes without %s", scheme);
+    if (job->put && o->no_clobber)
+        return cmd_wrong(c,
+                         "TFTP cannot ask what exists: --no-clobber goes without %s, or serve "
+                         "with --write=new",
+                         scheme);
+    if (job->put && o->mkpath)
+        return cmd_wrong(c, "TFTP makes no directories: --mkpath goes without %s", scheme);
+    if (job->put && job->n > 1 && job->dest[strlen(job->dest) - 1] != '/')
+        return cmd_wrong(c, "several files need a directory: end the remote with a slash");
+    return -1;
 }
 
 int transfer_check(const struct cmd *c, const struct transfer_options *o,
@@ -120,7 +175,8 @@ int transfer_check(const struct cmd *c, const struct transfer_options *o,
         return cmd_wrong(c, "a tree cannot go to standard output");
     if (from_stdin > 1)
         return cmd_wrong(c, "standard input can be sent once only");
-    return client_check(c, &o->client);
+    int status = check_udp(c, o, job);
+    return status < 0 ? client_check(c, &o->client) : status;
 }
 
 static struct xfer_copy_opts api_options(const struct transfer_options *o, struct output *out)
@@ -141,6 +197,11 @@ static struct xfer_copy_opts api_options(const struct transfer_options *o, struc
         .sync = (enum xfer_sync)o->sync,
         .remember = o->remember,
         .skip_special = o->skip_special,
+        .udp = o->client.udp,
+        .blksize = o->blksize,
+        .window = o->window,
+        .no_spin = o->no_spin,
+        .require_verified = o->require_verified,
     };
 }
 
@@ -153,7 +214,8 @@ static void init_output(struct output *out, const struct transfer_options *o,
     output_init(out, o->client.quiet, o->client.verbose, o->client.json, stop);
     out->style.put = job->put;
     out->style.counting = o->no_clobber || o->update != XFER_UPDATE_ALL;
-    out->style.resumes = !o->no_resume && !o->dry_run && !is_stream(job->dest);
+    out->style.resumes =
+        !o->no_resume && !o->dry_run && !is_stream(job->dest) && !o->client.udp && !job->tftp;
     out->checksums = o->checksums;
     out->skip_special = o->skip_special;
     out->recursive = o->recursive;

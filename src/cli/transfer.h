@@ -7,8 +7,8 @@
 struct transfer_options {
     struct client_options client;
     bool recursive, no_resume, no_clobber, mkpath, no_preserve, checksums, dry_run, remember,
-        skip_special;
-    unsigned jobs;
+        skip_special, no_spin, require_verified;
+    unsigned jobs, blksize, window;
     int update, sync, progress; /* enum xfer_update, xfer_sync, progress_when */
     uint64_t limit_rate;
     struct filter_list filters;
@@ -24,6 +24,7 @@ extern const struct opt *const transfer_tables[];
 /* What a command copies, its operands sorted out. */
 struct transfer_job {
     bool put;
+    bool tftp; /* a remote says so by its scheme */
     const char *const *sources;
     size_t n;
     const char *dest; /* the remote of a put; what get was given, or NULL */

@@ -63,6 +63,35 @@ bool addr_is_loopback(const struct addr *a)
     return false;
 }
 
+bool addr_same_host(const struct addr *a, const struct addr *b)
+{
+    if (a->ss.ss_family != b->ss.ss_family)
+        return false;
+    if (a->ss.ss_family == AF_INET) {
+        const struct sockaddr_in *x = (const void *)&a->ss, *y = (const void *)&b->ss;
+
+        return x->sin_addr.s_addr == y->sin_addr.s_addr;
+    }
+    const struct sockaddr_in6 *x = (const void *)&a->ss, *y = (const void *)&b->ss;
+
+    return memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
+}
+
+bool addr_same_peer(const struct addr *a, const struct addr *b)
+{
+    return addr_port(a) == addr_port(b) && addr_same_host(a, b);
+}
+
+/* sin_port and sin6_port are at the same place (RFC 3493, 3.3). */
+unsigned addr_port(const struct addr *a)
+{
+    return ntohs(((const struct sockaddr_in *)&a->ss)->sin_port);
+}
+
+void addr_set_port(struct addr *a, unsigned port)
+{
+    ((struct sockaddr_in *)&a->ss)->sin_port = htons((uint16_t)port);
+}
 /* What waits to be sent in the kernel has left the cache by the time it goes: this much is enough to
  * keep the line busy while we prepare more. */
 #define UNSENT_MAX (128 * 1024)
@@ -490,20 +519,39 @@ static int dial_run(struct dial *d, int stop_fd, int64_t deadline)
     return rc;
 }
 
+int addr_parse_numeric(const char *host, struct addr *out)
+{
+    return resolve(host, 0, 0, AI_NUMERICHOST, out, 1) < 0 ? -XFER_EUSAGE : 0;
+}
+
+int addr_lookup(const char *host, unsigned port, int family, int stop_fd, int64_t deadline,
+                struct addr *out, size_t max)
+{
+    struct addr found[ADDRS_MAX];
+    int rc = resolve(host, port, family, AI_NUMERICHOST, found, ADDRS_MAX);
+
+    if (rc == -XFER_EHOST)
+        rc = lookup_name(host, port, family, stop_fd, deadline, found);
+    if (rc < 0)
+        return rc;
+    interleave(found, (size_t)rc);
+    if ((size_t)rc > max)
+        rc = (int)max;
+    memcpy(out, found, (size_t)rc * sizeof *out);
+    return rc;
+}
+
 static int find_addrs(struct dial *d, const char *host, unsigned port, int family,
                       const char *bind_addr, int stop_fd, int64_t deadline)
 {
     int rc;
 
-    if (bind_addr != NULL && resolve(bind_addr, 0, 0, AI_NUMERICHOST, &d->from, 1) < 0)
+    if (bind_addr != NULL && addr_parse_numeric(bind_addr, &d->from) < 0)
         return -XFER_EUSAGE;
-    rc = resolve(host, port, family, AI_NUMERICHOST, d->to, ADDRS_MAX);
-    if (rc == -XFER_EHOST)
-        rc = lookup_name(host, port, family, stop_fd, deadline, d->to);
+    rc = addr_lookup(host, port, family, stop_fd, deadline, d->to, ADDRS_MAX);
     if (rc < 0)
         return rc;
     d->n = (size_t)rc;
-    interleave(d->to, d->n);
     return 0;
 }
 

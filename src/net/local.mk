@@ -7,4 +7,6 @@ libnet_la_SOURCES = \
 	src/net/clock.c \
 	src/net/clock.h \
 	src/net/stream.c \
-	src/net/stream.h
+	src/net/stream.h \
+	src/net/udp.c \
+	src/net/udp.h

@@ -113,6 +113,7 @@ int landing_reply(struct conn *c, struct landing *l, int err)
 static void log_landing(struct conn *c, const struct landing *l, int err)
 {
     struct xfer_request r = {.peer = c->peer,
+                             .transport = "tcp",
                              .options = "sync=batch",
                              .verb = wire_verb_name(WIRE_PUT),
                              .path = l->path,
@@ -123,7 +124,7 @@ static void log_landing(struct conn *c, const struct landing *l, int err)
                              .err = err,
                              .incoming = true,
                              .resumed = l->resumed};
-    conn_log(c, &r);
+    server_log(c->srv, &r);
 }
 
 int batch_add(struct conn *c, const struct landing *l)

@@ -12,6 +12,7 @@
 #include "net/clock.h"
 #include "session/batch.h"
 #include "session/body.h"
+#include "session/sums.h"
 
 #define LINE_TIME (10 * CLOCK_SEC) /* for the hello, and for a request line from its first byte */
 #define MIN_RATE 256               /* bytes a second */
@@ -57,31 +58,12 @@ int conn_alive(void *arg, uint64_t n)
     return r < 0 ? r : stream_flush(&c->ch.s);
 }
 
-bool conn_known_sum(struct conn *c, int fd, const struct stat *sb, uint8_t out[DIGEST_LEN])
-{
-    return digest_cache_get(c->srv->cache, sb, out) || store_recall(fd, sb, out) == 1;
-}
-
-void conn_learn_sum(struct conn *c, int fd, const struct stat *sb, const uint8_t sum[DIGEST_LEN],
-                    time_t began)
-{
-    struct stat now;
-
-    /* Writing the record moves ctime, and with it the etag and the key of the cache. */
-    if (c->srv->o->remember && store_remember(fd, sb, sum, began) == 0 && fstat(fd, &now) == 0 &&
-        now.st_size == sb->st_size && now.st_mtim.tv_sec == sb->st_mtim.tv_sec &&
-        now.st_mtim.tv_nsec == sb->st_mtim.tv_nsec)
-        digest_cache_put(c->srv->cache, &now, sum, began);
-    else
-        digest_cache_put(c->srv->cache, sb, sum, began);
-}
-
 int conn_sum(struct conn *c, int fd, const struct stat *sb, bool fresh, uint8_t out[DIGEST_LEN])
 {
     struct stat now;
     time_t began = time(NULL);
 
-    if (!fresh && conn_known_sum(c, fd, sb, out))
+    if (!fresh && sums_known(c->srv, fd, sb, out))
         return 0;
     digest_reset(c->digest);
     c->alive_at = clock_now();
@@ -94,17 +76,8 @@ int conn_sum(struct conn *c, int fd, const struct stat *sb, bool fresh, uint8_t 
         return -XFER_ECHANGED;
     if (!digest_peek(c->digest, out))
         return -ENOMEM;
-    conn_learn_sum(c, fd, sb, out, began);
+    sums_learn(c->srv, fd, sb, out, began);
     return 0;
-}
-
-void conn_log(struct conn *c, const struct xfer_request *r)
-{
-    if (!c->srv->o->on_request)
-        return;
-    pthread_mutex_lock(&c->srv->log_mutex);
-    c->srv->o->on_request(c->srv->o->user, r);
-    pthread_mutex_unlock(&c->srv->log_mutex);
 }
 
 /* The options of a request, for its log line. */
@@ -146,6 +119,7 @@ static void log_result(struct conn *c, const struct wire_msg *req, const struct 
         return;
     tcp_facts(c->ch.s.fd, &tcp);
     struct xfer_request r = {.peer = c->peer,
+                             .transport = "tcp",
                              .options = show_options(req, options, sizeof options),
                              .verb = wire_verb_name(req->verb),
                              .path = req->path,
@@ -159,7 +133,7 @@ static void log_result(struct conn *c, const struct wire_msg *req, const struct 
                              .incoming = req->verb == WIRE_PUT,
                              .resumed = res->resumed};
     c->resent = tcp.retransmits;
-    conn_log(c, &r);
+    server_log(c->srv, &r);
 }
 
 /* A request that is refused before its own code runs. A PUT's body is on its way all the same. */
@@ -318,8 +292,9 @@ static void log_end(struct conn *c, int err)
 {
     if (err == -XFER_ECANCELED || err == -XFER_ELOST || err == -ECONNRESET || err == -EPIPE)
         return;
-    struct xfer_request r = {.peer = c->peer, .verb = "-", .path = "", .err = err};
-    conn_log(c, &r);
+    struct xfer_request r = {
+        .peer = c->peer, .transport = "tcp", .verb = "-", .path = "", .err = err};
+    server_log(c->srv, &r);
 }
 
 void conn_run(struct server *srv, int fd, const struct addr *peer)

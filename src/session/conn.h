@@ -54,13 +54,6 @@ int conn_alive(void *arg, uint64_t n);
 /* The digest of an open file: remembered, or computed with signs of life and then remembered.
  * `fresh` computes in any case. */
 int conn_sum(struct conn *c, int fd, const struct stat *sb, bool fresh, uint8_t out[DIGEST_LEN]);
-/* Only if it is known already. */
-bool conn_known_sum(struct conn *c, int fd, const struct stat *sb, uint8_t out[DIGEST_LEN]);
-void conn_learn_sum(struct conn *c, int fd, const struct stat *sb, const uint8_t sum[DIGEST_LEN],
-                    time_t began);
-
-void conn_log(struct conn *c, const struct xfer_request *r);
-
 /* Serves a connection until it ends; takes over fd. */
 void conn_run(struct server *srv, int fd, const struct addr *peer);
 

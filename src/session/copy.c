@@ -252,3 +252,18 @@ void copy_report_done(struct copy *c, struct job *j, uint64_t bytes, uint64_t re
     j->size = bytes;
     report(c, j, &ev);
 }
+
+void copy_report_udp(struct copy *c, struct job *j, uint64_t bytes, bool verified,
+                     const uint8_t sha256[DIGEST_LEN], const struct xfer_udp_facts *facts)
+{
+    struct xfer_event ev = {.outcome = XFER_DONE,
+                            .verified = verified,
+                            .bytes = bytes,
+                            .seconds = clock_seconds_since(j->began),
+                            .udp = facts};
+
+    ev.entry.has_sha256 = true;
+    memcpy(ev.entry.sha256, sha256, DIGEST_LEN);
+    j->size = bytes;
+    report(c, j, &ev);
+}

@@ -58,6 +58,10 @@ void copy_report(struct copy *c, struct job *j, enum xfer_outcome outcome, int e
 void copy_report_done(struct copy *c, struct job *j, uint64_t bytes, uint64_t resumed_at,
                       const uint8_t sha256[DIGEST_LEN]);
 
+/* The same over UDP, where not every peer knows digests. */
+void copy_report_udp(struct copy *c, struct job *j, uint64_t bytes, bool verified,
+                     const uint8_t sha256[DIGEST_LEN], const struct xfer_udp_facts *facts);
+
 /* The digest of a local file: as remembered, else computed (and remembered with --remember). */
 int copy_local_sum(struct copy *c, int fd, const struct stat *sb, uint8_t out[DIGEST_LEN]);
 

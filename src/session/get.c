@@ -11,6 +11,7 @@
 #include "session/filter.h"
 #include "session/get_worker.h"
 #include "session/query.h"
+#include "session/tftp_client.h"
 
 #define LOCAL_MAX (PATH_CLEAN_MAX * 2 + 2)
 
@@ -294,7 +295,7 @@ static void set_dir_times(struct get *g)
 
 static bool same_server(const struct remote *a, const struct remote *b)
 {
-    return strcmp(a->host, b->host) == 0 && a->port == b->port;
+    return strcmp(a->host, b->host) == 0 && a->port == b->port && a->scheme == b->scheme;
 }
 
 static void get_from_server(const struct xfer_copy_opts *o, struct tally *t, struct dest *d,
@@ -313,13 +314,19 @@ static void get_from_server(const struct xfer_copy_opts *o, struct tally *t, str
     copy_destroy(&g.copy);
 }
 
-static int parse_remotes(struct tally *t, const char *const *words, size_t n, struct remote *ret)
+static int parse_remotes(const struct xfer_copy_opts *o, struct tally *t, const char *const *words,
+                         size_t n, struct remote *ret)
 {
     for (size_t i = 0; i < n; i++) {
         char why[256] = "not a remote: write HOST:/PATH";
+        const char *cannot = NULL;
         int r = remote_parse(words[i], &ret[i], why, sizeof why);
-        if (r == 1 && ret[i].scheme != REMOTE_XFER) {
-            snprintf(why, sizeof why, "this version speaks xfer:// only");
+        if (r == 1 && ret[i].scheme == REMOTE_XFERS)
+            cannot = "this version speaks xfer:// and tftp:// only";
+        else if (r == 1 && tftp_is_meant(o, &ret[i]))
+            tftp_check(o, false, &cannot);
+        if (cannot) {
+            snprintf(why, sizeof why, "%s", cannot);
             r = 0;
         }
         if (r != 1) {
@@ -360,7 +367,12 @@ static int get_all(const struct xfer_copy_opts *o, struct tally *t, const struct
     struct seen names = {0};
     struct dest d;
 
-    int r = n > 1 ? 0 : look_at(o, t, &remotes[0], deadline, &several, &tree);
+    bool udp = tftp_is_meant(o, &remotes[0]);
+    int r = 0;
+    if (n == 1 && udp)
+        several = false;
+    else if (n == 1)
+        r = look_at(o, t, &remotes[0], deadline, &several, &tree);
     if (r < 0)
         return r;
     if (dest && strcmp(dest, "-") == 0)
@@ -370,7 +382,10 @@ static int get_all(const struct xfer_copy_opts *o, struct tally *t, const struct
         size_t k = 1;
         while (i + k < n && same_server(&remotes[i], &remotes[i + k]))
             k++;
-        get_from_server(o, t, &d, &names, &remotes[i], k, deadline);
+        if (tftp_is_meant(o, &remotes[i]))
+            tftp_get(o, t, &d, &names, &remotes[i], k, deadline);
+        else
+            get_from_server(o, t, &d, &names, &remotes[i], k, deadline);
         i += k;
     }
     if (r < 0)
@@ -387,7 +402,9 @@ int xfer_get(const struct xfer_copy_opts *o, const char *const *remotes, size_t 
     struct tally t;
 
     tally_init(&t, &o->net);
-    int r = parsed && n ? parse_remotes(&t, remotes, n, parsed) : parsed ? -XFER_EUSAGE : -ENOMEM;
+    int r = parsed && n ? parse_remotes(o, &t, remotes, n, parsed)
+            : parsed    ? -XFER_EUSAGE
+                        : -ENOMEM;
     if (r == 0) {
         r = get_all(o, &t, parsed, n, dest);
         if (r < 0)

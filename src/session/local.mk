@@ -54,7 +54,23 @@ libsession_la_SOURCES = \
 	src/session/source.h \
 	src/session/stop.c \
 	src/session/stop.h \
+	src/session/sums.c \
+	src/session/sums.h \
 	src/session/tally.c \
 	src/session/tally.h \
+	src/session/tftp_client.c \
+	src/session/tftp_exchange.c \
+	src/session/tftp_exchange.h \
+	src/session/tftp_get.c \
+	src/session/tftp_put.c \
+	src/session/tftp_client.h \
+	src/session/tftp_drive.c \
+	src/session/tftp_drive.h \
+	src/session/tftp_file.c \
+	src/session/tftp_file.h \
+	src/session/tftp_server.c \
+	src/session/tftp_server.h \
+	src/session/tftp_transfer.c \
+	src/session/tftp_transfer.h \
 	src/session/turnaway.c \
 	src/session/turnaway.h

@@ -7,6 +7,7 @@
 #include "net/clock.h"
 #include "session/body.h"
 #include "session/conn.h"
+#include "session/sums.h"
 
 struct get {
     int fd;
@@ -73,7 +74,7 @@ static int open_source(struct conn *c, const struct wire_msg *req, const struct 
     g->began = time(NULL);
     store_etag(&g->st, g->etag);
     digest_reset(c->digest);
-    g->known = conn_known_sum(c, g->fd, &g->st, g->whole);
+    g->known = sums_known(c->srv, g->fd, &g->st, g->whole);
     return settle_offset(c, req, g);
 }
 
@@ -124,7 +125,7 @@ static int reply_end(struct conn *c, const struct get *g, uint64_t sent, struct 
         memcpy(m.sha256, sum, DIGEST_LEN);
     }
     if (g->hash_whole && !g->known && all)
-        conn_learn_sum(c, g->fd, &g->st, sum, g->began);
+        sums_learn(c->srv, g->fd, &g->st, sum, g->began);
     return chan_send(&c->ch, &m);
 }
 

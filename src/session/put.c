@@ -10,6 +10,7 @@
 #include "session/filter.h"
 #include "session/put_worker.h"
 #include "session/query.h"
+#include "session/tftp_client.h"
 
 /* What xfer_put knows besides what its workers share. */
 struct put {
@@ -380,6 +381,15 @@ static int put_all(struct put *u)
     return r;
 }
 
+/* Nobody can be asked whether a name is a directory. */
+static int put_by_udp(const struct xfer_copy_opts *o, struct tally *t, const char *const *sources,
+                      size_t n, const struct remote *to)
+{
+    if (n > 1 && !to->dir_slash && to->path.len)
+        return -XFER_EUSAGE;
+    return tftp_put(o, t, sources, n, to, copy_deadline(&o->net));
+}
+
 int xfer_put(const struct xfer_copy_opts *o, const char *const *sources, size_t n,
              const char *remote, struct xfer_totals *totals)
 {
@@ -390,18 +400,27 @@ int xfer_put(const struct xfer_copy_opts *o, const char *const *sources, size_t 
 
     tally_init(&t, &o->net);
     int r = remote_parse(remote, &to, why, sizeof why);
-    if (r == 1 && to.scheme != REMOTE_XFER) {
+    const char *cannot = NULL;
+    if (r == 1 && to.scheme == REMOTE_XFERS)
+        cannot = "this version speaks xfer:// and tftp:// only";
+    else if (r == 1 && tftp_is_meant(o, &to))
+        tftp_check(o, true, &cannot);
+    if (cannot) {
         r = -XFER_EUSAGE;
-        snprintf(why, sizeof why, "this version speaks xfer:// only");
+        snprintf(why, sizeof why, "%s", cannot);
     }
     if (r != 1) {
         tally_fail(&t, remote, r < 0 ? r : -XFER_EUSAGE, why);
         return tally_finish(&t, totals);
     }
-    copy_init(&u.copy, o, &t, &to, copy_deadline(&o->net));
-    r = put_all(&u);
+    if (tftp_is_meant(o, &to)) {
+        r = put_by_udp(o, &t, sources, n, &to);
+    } else {
+        copy_init(&u.copy, o, &t, &to, copy_deadline(&o->net));
+        r = put_all(&u);
+        copy_destroy(&u.copy);
+    }
     if (r < 0)
         tally_fail(&t, remote, r, NULL);
-    copy_destroy(&u.copy);
     return tally_finish(&t, totals);
 }

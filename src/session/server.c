@@ -18,6 +18,7 @@
 #include "net/clock.h"
 #include "session/conn.h"
 #include "session/stop.h"
+#include "session/tftp_server.h"
 #include "session/turnaway.h"
 
 #define LISTEN_MAX 64
@@ -31,6 +32,7 @@ struct listeners {
     int n;
     int fd[LISTEN_MAX];
     struct addr bound[LISTEN_MAX];
+    struct tftp_server *tftp;
 };
 
 struct newcomer {
@@ -54,6 +56,15 @@ void server_note(struct server *srv, const char *fmt, ...)
     pthread_mutex_unlock(&srv->log_mutex);
 }
 
+void server_log(struct server *srv, const struct xfer_request *r)
+{
+    if (!srv->o->on_request)
+        return;
+    pthread_mutex_lock(&srv->log_mutex);
+    srv->o->on_request(srv->o->user, r);
+    pthread_mutex_unlock(&srv->log_mutex);
+}
+
 pthread_mutex_t *server_target_lock(struct server *srv, const struct store_writer *w)
 {
     uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
@@ -64,6 +75,34 @@ pthread_mutex_t *server_target_lock(struct server *srv, const struct store_write
 }
 
 /* ---- listening ---- */
+
+/* UDP beside TCP, on the same port if none was named; where any port would do, so will another. */
+static int listen_udp(struct server *srv, const struct addr *spec, struct listeners *l)
+{
+    const struct xfer_serve_opts *o = srv->o;
+    struct addr a = o->no_tcp ? *spec : l->bound[l->n - 1];
+    char text[ADDR_SHOW_MAX];
+
+    if (o->udp_port)
+        addr_set_port(&a, o->udp_port);
+    int r = tftp_server_listen(l->tftp, &a);
+    if (r == -EADDRINUSE && addr_port(spec) == 0 && !o->udp_port)
+        r = tftp_server_listen(l->tftp, spec);
+    if (r < 0)
+        server_note(srv, "udp %s: %s (--no-udp serves TCP alone)", addr_show(&a, text),
+                    xfer_strerror(r));
+    return r;
+}
+
+static int listen_tcp(const struct addr *a, struct listeners *l)
+{
+    int fd = addr_listen(a, &l->bound[l->n]);
+
+    if (fd < 0)
+        return fd;
+    l->fd[l->n++] = fd;
+    return 0;
+}
 
 static int listen_on(struct server *srv, const char *spec, struct listeners *l)
 {
@@ -79,15 +118,16 @@ static int listen_on(struct server *srv, const char *spec, struct listeners *l)
                         spec);
             return -XFER_EUSAGE;
         }
-        int fd = addr_listen(&a[i], &l->bound[l->n]);
-        if (fd < 0) {
-            last = fd;
+        int r = o->no_tcp ? 0 : listen_tcp(&a[i], l);
+        if (r == 0 && !o->no_udp)
+            r = listen_udp(srv, &a[i], l);
+        if (r < 0) {
+            last = r;
             /* a machine without IPv6 (or IPv4) still serves the other */
-            if (n > 1 && (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL))
+            if (n > 1 && (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL))
                 continue;
-            return fd;
+            return r;
         }
-        l->fd[l->n++] = fd;
         got++;
     }
     if (n < 0)
@@ -107,7 +147,7 @@ static int listen_all(struct server *srv, struct listeners *l)
             return r4;
         if (r6 < 0 && r6 != -EAFNOSUPPORT && r6 != -EADDRNOTAVAIL)
             return r6;
-        return l->n ? 0 : r4;
+        return l->n || l->tftp->n ? 0 : r4;
     }
     for (size_t i = 0; i < o->n_listen; i++) {
         int r = listen_on(srv, o->listen[i], l);
@@ -123,6 +163,8 @@ static void announce(const struct xfer_serve_opts *o, const struct listeners *l)
 
     for (int i = 0; o->on_listening && i < l->n; i++)
         o->on_listening(o->user, "tcp", addr_show(&l->bound[i], text));
+    for (int i = 0; o->on_listening && i < l->tftp->n; i++)
+        o->on_listening(o->user, "udp", addr_show(&l->tftp->bound[i], text));
 }
 
 static void stop_listening(struct listeners *l)
@@ -192,7 +234,12 @@ static void server_free(struct server *srv)
 
 /* ---- connections ---- */
 
-static void leave(struct server *srv)
+unsigned server_max(const struct server *srv)
+{
+    return srv->o->max_connections ? srv->o->max_connections : DEFAULT_CONNECTIONS;
+}
+
+void server_leave(struct server *srv)
 {
     pthread_mutex_lock(&srv->mutex);
     srv->n_conns--;
@@ -207,53 +254,64 @@ static void *conn_thread(void *arg)
     free(arg);
     conn_run(n.srv, n.fd, &n.peer);
     digest_thread_done();
-    leave(n.srv);
+    server_leave(n.srv);
     return NULL;
 }
 
-static bool enter(struct server *srv, unsigned max)
+bool server_enter(struct server *srv)
 {
     pthread_mutex_lock(&srv->mutex);
-    bool room = srv->n_conns < max;
+    bool room = srv->n_conns < server_max(srv);
     if (room)
         srv->n_conns++;
     pthread_mutex_unlock(&srv->mutex);
     return room;
 }
 
-static int start_thread(struct newcomer *n)
+static int spawn(pthread_t *t, int detach_state, void *(*run)(void *), void *arg)
 {
     pthread_attr_t a;
-    pthread_t t;
     sigset_t all, before;
 
     sigfillset(&all); /* the new thread inherits this: signals are for the caller's threads */
     pthread_attr_init(&a);
-    pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setdetachstate(&a, detach_state);
     pthread_attr_setstacksize(&a, STACK_SIZE);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&t, &a, conn_thread, n);
+    int r = pthread_create(t, &a, run, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&a);
     return r;
 }
 
+int server_start_thread(void *(*run)(void *arg), void *arg)
+{
+    pthread_t t;
+
+    return spawn(&t, PTHREAD_CREATE_DETACHED, run, arg);
+}
+
+int server_spawn(pthread_t *t, void *(*run)(void *arg), void *arg)
+{
+    return spawn(t, PTHREAD_CREATE_JOINABLE, run, arg);
+}
+
 static void admit(struct server *srv, struct turnaway *t, int fd, const struct addr *peer)
 {
     char text[ADDR_SHOW_MAX];
-    unsigned max = srv->o->max_connections ? srv->o->max_connections : DEFAULT_CONNECTIONS;
 
-    if (!enter(srv, max)) {
+    if (!server_enter(srv)) {
         turnaway_add(t, fd, clock_now());
-        server_note(srv, "%s: turned away, %u connections are open", addr_show(peer, text), max);
+        server_note(srv, "%s: turned away, %u connections are open", addr_show(peer, text),
+                    server_max(srv));
         return;
     }
     struct newcomer *n = malloc(sizeof *n);
     if (n)
         *n = (struct newcomer){srv, fd, *peer};
-    if (!n || start_thread(n) != 0) {
+    if (!n || server_start_thread(conn_thread, n) != 0) {
         free(n);
-        leave(srv);
+        server_leave(srv);
         turnaway_add(t, fd, clock_now());
         server_note(srv, "%s: turned away, no thread to serve it", addr_show(peer, text));
     }
@@ -330,26 +388,41 @@ static void wait_for_connections(struct server *srv)
     pthread_mutex_unlock(&srv->mutex);
 }
 
-int xfer_serve(const struct xfer_serve_opts *o)
+static int serve(struct server *srv, struct listeners *l)
 {
-    struct listeners l = {0};
-    struct server srv;
+    const struct xfer_serve_opts *o = srv->o;
 
-    raise_descriptor_limit(o, o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS);
-    int r = server_init(&srv, o);
+    int r = store_open(&srv->store, o->dir);
     if (r == 0)
-        r = store_open(&srv.store, o->dir);
-    if (r == 0)
-        r = listen_all(&srv, &l);
+        r = listen_all(srv, l);
     if (r == 0)
         r = drop_privileges(o->user_name);
+    if (r == 0)
+        r = tftp_server_start(l->tftp);
     if (r == 0) {
-        announce(o, &l);
-        accept_loop(&srv, &l);
-        stop_listening(&l);
-        wait_for_connections(&srv);
+        announce(o, l);
+        accept_loop(srv, l);
+        stop_listening(l);
+        wait_for_connections(srv);
     }
-    stop_listening(&l);
+    stop_listening(l);
+    return r;
+}
+
+int xfer_serve(const struct xfer_serve_opts *o)
+{
+    struct tftp_server tftp;
+    struct listeners l = {.tftp = &tftp};
+    struct server srv;
+
+    if (o->no_tcp && o->no_udp)
+        return -XFER_EUSAGE;
+    raise_descriptor_limit(o, o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS);
+    int r = server_init(&srv, o);
+    int t = tftp_server_init(&tftp, &srv);
+    if (r == 0)
+        r = t < 0 ? t : serve(&srv, &l);
+    tftp_server_free(&tftp);
     server_free(&srv);
     return r;
 }

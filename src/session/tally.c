@@ -141,6 +141,22 @@ void tally_tcp(struct tally *t, uint64_t segments, uint64_t retransmits, double 
     pthread_mutex_unlock(&t->mutex);
 }
 
+void tally_udp(struct tally *t, const struct xfer_udp_facts *f)
+{
+    tally_note(
+        t, "%llu datagrams sent, %llu blocks again, %llu received, %llu timeouts, RTT %.3f ms",
+        (unsigned long long)f->packets_sent, (unsigned long long)f->retransmits,
+        (unsigned long long)f->packets_received, (unsigned long long)f->timeouts, f->rtt * 1e3);
+    pthread_mutex_lock(&t->mutex);
+    t->t.packets_sent += f->packets_sent;
+    t->t.packets_received += f->packets_received;
+    t->t.retransmits += f->retransmits;
+    t->t.timeouts += f->timeouts;
+    if (f->rtt > 0)
+        t->t.rtt = f->rtt;
+    pthread_mutex_unlock(&t->mutex);
+}
+
 void tally_expect(struct tally *t, uint64_t files, uint64_t bytes)
 {
     pthread_mutex_lock(&t->mutex);

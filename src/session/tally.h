@@ -32,6 +32,7 @@ void tally_warn(struct tally *t, int err, const char *fmt, ...)
 void tally_dir(struct tally *t);
 /* What the kernel counted on a connection that ends. */
 void tally_tcp(struct tally *t, uint64_t segments, uint64_t retransmits, double rtt);
+void tally_udp(struct tally *t, const struct xfer_udp_facts *f);
 void tally_retry(struct tally *t);
 
 /* More work became known. */

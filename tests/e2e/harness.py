@@ -2,7 +2,7 @@
 
 A test file ends in `harness.main()`; run alone it takes words that select tests by name.
     XFER             the program (default build/xfer)
-    XFER_TEST_SLOW   multiplies every time limit (default 1; 6 where XFER_SANITIZE names some)
+    XFER_TEST_SLOW   multiplies every time limit (default 1); 3 times that with sanitizers
     XFER_TEST_KEEP   keeps temporary directories
 """
 
@@ -26,7 +26,7 @@ import urllib.parse
 SRC = pathlib.Path(__file__).resolve().parent.parent.parent
 XFER = os.path.abspath(os.environ.get("XFER") or SRC / "build" / "xfer")
 SANITIZED = os.environ.get("XFER_SANITIZE", "no") not in ("", "no")
-SLOW = float(os.environ.get("XFER_TEST_SLOW") or (6 if SANITIZED else 1))
+SLOW = float(os.environ.get("XFER_TEST_SLOW") or 1) * (3 if SANITIZED else 1)
 ENV = os.environ | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "xterm"}
 REPORT = re.compile(rb"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error:")
 
@@ -117,7 +117,8 @@ def peak_memory(pid):
 class Server:
     """`xfer serve` at work on a directory of its own; a context manager.
 
-    .addr "127.0.0.1:PORT" · .addrs of all sockets · .port · .root · .proc · .log() so far
+    .addr "127.0.0.1:PORT" · .addrs of all TCP sockets · .port · .udp_addr, .udp_addrs, .udp_port
+    .root · .proc · .log() so far
     On leaving it is told to end by SIGTERM and must then exit with `status` (None: not asked).
     """
 
@@ -130,11 +131,12 @@ class Server:
         for addr in listen:
             self.command += ["--listen", addr]
         self.command += ["--", self.root]
-        self.sockets = len(listen) or 2
+        self.sockets = (len(listen) or 2) * (2 - ("--no-udp" in args) - ("--no-tcp" in args))
         self.env = ENV | (env or {})
         self.status = status
         self.proc = None
         self.addrs = []
+        self.udp_addrs = []
         self.out_path = os.path.join(self.tmp, "out")
         self.log_path = os.path.join(self.tmp, "log")
 
@@ -156,7 +158,9 @@ class Server:
             raise AssertionError(f"the server ended with {self.proc.returncode}: {self.log()}")
         if len(lines) < self.sockets or not lines[-1].endswith("\n"):
             return False
-        self.addrs = [re.fullmatch(r"listening on tcp (\S+)\n", line)[1] for line in lines]
+        found = [re.fullmatch(r"listening on (tcp|udp) (\S+)\n", line) for line in lines]
+        self.addrs = [match[2] for match in found if match[1] == "tcp"]
+        self.udp_addrs = [match[2] for match in found if match[1] == "udp"]
         return True
 
     @property
@@ -166,6 +170,14 @@ class Server:
     @property
     def port(self):
         return int(self.addr.rsplit(":", 1)[1])
+
+    @property
+    def udp_addr(self):
+        return self.udp_addrs[0]
+
+    @property
+    def udp_port(self):
+        return int(self.udp_addr.rsplit(":", 1)[1])
 
     def out(self):
         return pathlib.Path(self.out_path).read_text(encoding="utf-8")

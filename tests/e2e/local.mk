@@ -10,7 +10,12 @@ e2e_tests = \
 	tests/e2e/test_serve.py \
 	tests/e2e/test_sources.py \
 	tests/e2e/test_status.py \
-	tests/e2e/test_trees.py
+	tests/e2e/test_trees.py \
+	tests/e2e/test_udp_client.py \
+	tests/e2e/test_udp_options.py \
+	tests/e2e/test_udp_requests.py \
+	tests/e2e/test_udp_serve.py \
+	tests/e2e/test_udp_transfer.py
 
 # With a peer or a network that means harm.
 e2e_tests += \
@@ -26,4 +31,4 @@ e2e_tests += \
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)
 endif
-EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py tests/e2e/relay.py
+EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py tests/e2e/tftp.py tests/e2e/relay.py

@@ -32,7 +32,7 @@ class Listen(TestCase):
         for spec, shown in (("127.0.0.1:0", r"127\.0\.0\.1:\d+"), ("[::1]:0", r"\[::1\]:\d+"),
                             ("127.3.2.1:0", r"127\.3\.2\.1:\d+")):
             with self.subTest(spec):
-                server = self.listens(spec)
+                server = self.listens(spec, args=("--no-udp",))
                 self.assertRegex(server.out(), rf"^listening on tcp {shown}\n$")
                 self.reached(server.addr)
 
@@ -116,7 +116,7 @@ class Listen(TestCase):
     def test_ready_means_ready(self):
         """Who reads the line connects at once, ten times over; nothing else is on that stream."""
         for _ in range(10):
-            process = harness.start("serve", "--listen", "127.0.0.1:0", self.tmp)
+            process = harness.start("serve", "--no-udp", "--listen", "127.0.0.1:0", self.tmp)
             line = process.stdout.readline().decode()
             with Raw(line.split()[-1]) as peer:
                 peer.hello()

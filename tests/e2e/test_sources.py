@@ -340,7 +340,8 @@ class Changing(TestCase):
         self.make("src/z", b"z")
         self.make(self.server.path("src/log"), b"old")
         self.restless(self.path("src/log"))
-        status, _, err = harness.run("put", "-r", self.path("src"), f"{self.server.addr}/")
+        status, _, err = harness.run("put", "-r", self.path("src"), f"{self.server.addr}/",
+                                     "--limit-rate", str(2 * self.SIZE))
         self.assertEqual(status, 4, err)
         self.assertRegex(err, "(?m)^xfer: .*src/log: source changed while it was read")
         self.assertRegex(err, r"(?m)^2 files .* verified; 1 failed$")
@@ -351,11 +352,13 @@ class Changing(TestCase):
 
     def test_the_same_from_a_server(self):
         self.make(self.server.path("src/a"), b"a")
-        self.make(self.server.path("src/log"), noise(self.SIZE))
+        # More than what the buffers of sockets take: the server reads as slowly as the client.
+        self.make(self.server.path("src/log"), noise(8 * self.SIZE))
         self.make(self.server.path("src/z"), b"z")
         self.make("src/log", b"old")
         self.restless(self.server.path("src/log"))
-        status, _, err = harness.run("get", "-r", f"{self.server.addr}/src", self.tmp)
+        status, _, err = harness.run("get", "-r", f"{self.server.addr}/src", self.tmp,
+                                     "--limit-rate", str(4 * self.SIZE))
         self.assertEqual(status, 4, err)
         self.assertRegex(err, "(?m)^xfer: .*src/log: source changed while it was read")
         self.assertEqual(self.read("src/log"), b"old")

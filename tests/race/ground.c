@@ -57,7 +57,8 @@ static void on_listening(void *user, const char *proto, const char *addr)
 {
     struct ground *g = user;
 
-    (void)proto;
+    if (strcmp(proto, "tcp") != 0)
+        return;
     pthread_mutex_lock(&g->mutex);
     snprintf(g->addr, sizeof g->addr, "%s", addr);
     g->listening = true;

@@ -12,6 +12,10 @@ unit_tests = \
 	tests/unit/test_remote \
 	tests/unit/test_units \
 	tests/unit/test_wire \
+	tests/unit/test_tftp_pkt \
+	tests/unit/test_tftp_opt \
+	tests/unit/test_tftp_sm \
+	tests/unit/test_linkq \
 	tests/unit/test_store \
 	tests/unit/test_store_list \
 	tests/unit/test_store_part \
@@ -20,6 +24,8 @@ unit_tests = \
 	tests/unit/test_store_writer \
 	tests/unit/test_addr \
 	tests/unit/test_stream \
+	tests/unit/test_udp \
+	tests/unit/test_tftp_file \
 	tests/unit/test_hasher \
 	tests/unit/test_options \
 	tests/unit/test_progress \
@@ -39,6 +45,7 @@ TESTS += $(unit_tests)
 
 unit_base = libbase.la $(room_libs) $(CRITERION_LIBS)
 unit_wire = libwire.la $(unit_base)
+unit_tftp = libtftp.la $(unit_base)
 unit_store = libstore.la $(unit_base)
 store_fixture = tests/unit/store_fixture.c tests/unit/store_fixture.h
 unit_net = libnet.la $(unit_base)
@@ -64,6 +71,14 @@ tests_unit_test_units_SOURCES = tests/unit/test_units.c
 tests_unit_test_units_LDADD = $(unit_base)
 tests_unit_test_wire_SOURCES = tests/unit/test_wire.c
 tests_unit_test_wire_LDADD = $(unit_wire)
+tests_unit_test_tftp_pkt_SOURCES = tests/unit/test_tftp_pkt.c
+tests_unit_test_tftp_pkt_LDADD = $(unit_tftp)
+tests_unit_test_tftp_opt_SOURCES = tests/unit/test_tftp_opt.c
+tests_unit_test_tftp_opt_LDADD = $(unit_tftp)
+tests_unit_test_tftp_sm_SOURCES = tests/unit/test_tftp_sm.c
+tests_unit_test_tftp_sm_LDADD = $(unit_tftp)
+tests_unit_test_linkq_SOURCES = tests/unit/test_linkq.c
+tests_unit_test_linkq_LDADD = liblinkq.la $(CRITERION_LIBS) -lm
 tests_unit_test_store_SOURCES = tests/unit/test_store.c $(store_fixture)
 tests_unit_test_store_LDADD = $(unit_store)
 tests_unit_test_store_list_SOURCES = tests/unit/test_store_list.c $(store_fixture)
@@ -80,6 +95,10 @@ tests_unit_test_addr_SOURCES = tests/unit/test_addr.c
 tests_unit_test_addr_LDADD = $(unit_net)
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c
 tests_unit_test_stream_LDADD = $(unit_net)
+tests_unit_test_udp_SOURCES = tests/unit/test_udp.c
+tests_unit_test_udp_LDADD = $(unit_net)
+tests_unit_test_tftp_file_SOURCES = tests/unit/test_tftp_file.c
+tests_unit_test_tftp_file_LDADD = $(rooms) $(unit_base)
 tests_unit_test_hasher_SOURCES = tests/unit/test_hasher.c
 tests_unit_test_hasher_LDADD = libsession.la $(unit_net)
 tests_unit_test_options_SOURCES = tests/unit/test_options.c

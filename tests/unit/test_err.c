@@ -70,12 +70,35 @@ Test(err, codes_on_the_wire)
         {XFER_EDEADLINE, 427, "deadline"},
         {XFER_ELOST, 425, "lost"},
         {XFER_EUSAGE, 501, "usage"},
+        {XFER_EUNVERIFIED, 566, "unverified"},
+        {XFER_EUNCONFIRMED, 456, "unconfirmed"},
     };
 
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         cr_expect(err_row(t[i].err)->wire_code == t[i].code, "%s", t[i].name);
         cr_expect_str_eq(err_row(t[i].err)->name, t[i].name);
     }
+}
+
+/* What a TFTP peer is told, and what is understood when it comes back. */
+Test(err, codes_of_tftp)
+{
+    for (int e = XFER_EUSAGE; e < XFER_ERR_END; e++) {
+        const struct err_row *row = err_row(e);
+        int back = err_from_tftp(row->tftp_code, row->text, strlen(row->text));
+
+        cr_expect(row->tftp_code <= 8, "%s", row->name);
+        cr_expect(xfer_exit_status(back) == 4 || back == -XFER_EINTEGRITY || row->tftp_code == 4,
+                  "%s comes back as %d", row->name, back);
+        if (row->exit_status == 4)
+            cr_expect(back == -e, "%s comes back as %d", row->name, back);
+    }
+    cr_expect(err_from_tftp(1, "File not found", 14) == -XFER_ENOTFOUND);
+    cr_expect(err_from_tftp(2, "", 0) == -XFER_EPERM);
+    cr_expect(err_from_tftp(3, NULL, 0) == -XFER_ENOSPACE);
+    cr_expect(err_from_tftp(2, "server takes no writes", 6) == -XFER_EPERM); /* cut */
+    cr_expect(err_from_tftp(0, "interrupted", 11) == -XFER_EREMOTE);         /* ours, not theirs */
+    cr_expect(err_from_tftp(99, "exists already", 14) == -XFER_EREMOTE);
 }
 
 Test(err, errnos_have_a_nearest_row)

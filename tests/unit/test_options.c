@@ -40,7 +40,7 @@ static const char *sample(const struct opt *o)
 {
     switch (o->kind) {
     case OPT_COUNT:
-        return "7";
+        return "9";
     case OPT_SECONDS:
         return "1.5";
     case OPT_RATE:
@@ -70,7 +70,7 @@ static void expect_set(const struct cmd *c, const struct opt *o, union dest *d)
         cr_expect(*(bool *)field, "%s --%s", c->name, o->name);
         break;
     case OPT_COUNT:
-        cr_expect_eq(*(unsigned *)field, 7, "%s --%s", c->name, o->name);
+        cr_expect_eq(*(unsigned *)field, 9, "%s --%s", c->name, o->name);
         break;
     case OPT_SECONDS:
         cr_expect_eq(*(double *)field, 1.5, "%s --%s", c->name, o->name);
@@ -169,7 +169,8 @@ Test(options, what_is_wrong_is_said)
         {"--\033[31m", "unknown option '--\\x1b[31m'"},
         {"-Z", "unknown option '-Z'"},
         {"-\xff", "unknown option '-\\xff'"},
-        {"--re", "option '--re' could be --recursive, --remember, --retries"},
+        {"--re", "option '--re' could be --recursive, --remember, --require-verified, "
+         "--retries"},
         {"--json=yes", "option '--json' takes no value"},
         {"--retries", "option '--retries' needs a value: N"},
         {"-j", "option '-j' needs a value: N"},

@@ -1,0 +1,6 @@
+# The emulated link. Its queue is pure, and stands apart for the simulator.
+
+noinst_LTLIBRARIES += liblinkq.la
+liblinkq_la_SOURCES = \
+	src/link/linkq.c \
+	src/link/linkq.h

@@ -1,0 +1,560 @@
+#include "config.h"
+
+#include "session/tftp_drive.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "net/clock.h"
+
+#define SPIN_MAX (CLOCK_SEC / 5000)   /* 200 us */
+#define LOOK_EVERY (CLOCK_SEC / 50)   /* at strangers and at stop_fd, while it spins */
+#define PATIENCE 16                   /* waits in vain before spinning is given up for a while */
+#define UNHEARD_MAX 5                 /* resends to an address that never answered */
+#define PROBE_FIRST (CLOCK_SEC / 500) /* of a server that may be gone */
+#define IOV_BATCH 64
+
+static int carry_out(struct tftp_drive *d, const struct tftp_actions *acts,
+                     const struct tftp_pkt *pkt);
+
+unsigned tftp_cores(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+void tftp_drive_init(struct tftp_drive *d, struct udp *u, const struct tftp_params *p,
+                     const struct tftp_ops *ops, void *arg)
+{
+    memset(d, 0, sizeof *d);
+    d->udp = u;
+    d->ops = ops;
+    d->arg = arg;
+    d->stop_fd = -1;
+    d->deadline = CLOCK_NEVER;
+    d->cores = tftp_cores();
+    d->patience = PATIENCE;
+    d->looked_at = clock_now();
+    tftp_sm_init(&d->sm, p, d->looked_at);
+}
+
+void tftp_drive_free(struct tftp_drive *d)
+{
+    free(d->blocks);
+    d->blocks = NULL;
+}
+
+unsigned tftp_drive_window(const struct udp *u, bool sender, unsigned blksize, unsigned window)
+{
+    size_t most = TFTP_WINDOW_BYTES / (TFTP_HEADER + blksize);
+    size_t fits = sender ? most : udp_fits(u, TFTP_HEADER + blksize);
+
+    if (fits < most)
+        most = fits;
+    return window < most ? window : most > 1 ? (unsigned)most : 1;
+}
+
+/* ---- failing ---- */
+
+static void note_failure(struct tftp_drive *d, int err, const char *text, size_t n)
+{
+    if (d->err)
+        return;
+    d->err = err;
+    if (n > TFTP_TEXT_MAX)
+        n = TFTP_TEXT_MAX;
+    if (n)
+        memcpy(d->text, text, n);
+    d->text[n] = '\0';
+}
+
+/* Something failed here: the peer is told. ops may have said more in d->text. */
+static int fail_here(struct tftp_drive *d, int err)
+{
+    struct tftp_actions acts;
+
+    d->err = err;
+    const char *text = d->text[0] ? d->text : err_row(err)->text;
+    tftp_sm_abort(&d->sm, (enum tftp_error)err_row(err)->tftp_code, text, &acts);
+    carry_out(d, &acts, NULL);
+    return err;
+}
+
+static int unreachable(struct tftp_drive *d, int err)
+{
+    struct tftp_actions acts;
+
+    note_failure(d, err, NULL, 0);
+    tftp_sm_unreachable(&d->sm, &acts);
+    return d->err;
+}
+
+static void take_error(struct tftp_drive *d, const struct tftp_pkt *pkt)
+{
+    if (d->sm.state != TFTP_S_LINGER && d->sm.state != TFTP_S_COMMIT)
+        note_failure(d, err_from_tftp(pkt->code, pkt->text.p, pkt->text.n), pkt->text.p,
+                     pkt->text.n);
+}
+
+/* What the machine calls a failure, as an error of ours. */
+static int failure(const struct tftp_drive *d)
+{
+    if (d->sm.reason == TFTP_R_UNCONFIRMED)
+        return -XFER_EUNCONFIRMED;
+    if (d->err)
+        return d->err;
+    if (d->sm.reason == TFTP_R_TIMEOUT)
+        return d->sm.counts.received ? -XFER_ELOST : -ETIMEDOUT;
+    return d->sm.reason == TFTP_R_PROTOCOL ? -XFER_EPROTO : -XFER_ELOST;
+}
+
+/* ---- actions ---- */
+
+static size_t stride(const struct tftp_drive *d)
+{
+    return TFTP_HEADER + d->sm.p.blksize;
+}
+
+static uint8_t *slot(const struct tftp_drive *d, uint64_t block)
+{
+    return d->blocks + block % d->slots * stride(d);
+}
+
+static size_t block_len(const struct tftp_drive *d, uint64_t block)
+{
+    return TFTP_HEADER + (block == d->made ? d->last_len : d->sm.p.blksize);
+}
+
+static int make_block(struct tftp_drive *d, uint64_t block)
+{
+    uint8_t *p = slot(d, block);
+
+    /* the one place where the index becomes 16 bits */
+    tftp_put_data_header(p, TFTP_HEADER, (uint16_t)block);
+    long n = d->ops->read(d->arg, p + TFTP_HEADER, d->sm.p.blksize);
+    if (n < 0)
+        return (int)n;
+    d->made = block;
+    d->last_len = (size_t)n;
+    if (d->last_len < d->sm.p.blksize)
+        tftp_sm_last(&d->sm, block);
+    return 0;
+}
+
+static int send_blocks(struct tftp_drive *d, uint64_t from, uint64_t end)
+{
+    struct iovec iov[IOV_BATCH];
+    unsigned n = 0;
+
+    for (uint64_t b = from; b < end; b++)
+        iov[n++] = (struct iovec){slot(d, b), block_len(d, b)};
+    if (n == 1)
+        return udp_send(d->udp, iov[0].iov_base, iov[0].iov_len);
+    return n ? udp_send_many(d->udp, iov, n) : 0;
+}
+
+static int do_data(struct tftp_drive *d, const struct tftp_action *a)
+{
+    if (!d->blocks) {
+        d->slots = d->sm.p.window;
+        d->blocks = malloc(d->slots * stride(d));
+        if (!d->blocks)
+            return -ENOMEM;
+    }
+    for (uint64_t b = a->block, end = b + a->count; b < end;) {
+        uint64_t stop = b;
+        while (stop < end && stop - b < IOV_BATCH && !(d->sm.last && stop > d->sm.last)) {
+            int r = stop > d->made ? make_block(d, stop) : 0;
+            if (r < 0)
+                return r;
+            stop++;
+        }
+        if (stop == b)
+            break;
+        d->sent = true;
+        int r = send_blocks(d, b, stop);
+        if (r < 0)
+            return unreachable(d, r);
+        b = stop;
+    }
+    return 0;
+}
+
+static int do_ack(struct tftp_drive *d, uint64_t block)
+{
+    uint8_t ack[TFTP_HEADER];
+    size_t n = tftp_put_ack(ack, sizeof ack, (uint16_t)block);
+    int r = udp_send(d->udp, ack, n);
+
+    d->sent = true;
+    return r < 0 ? unreachable(d, r) : 0;
+}
+
+static int do_control(struct tftp_drive *d)
+{
+    int r = udp_send(d->udp, d->control, d->control_len);
+
+    return r < 0 ? unreachable(d, r) : 0;
+}
+
+static void do_error(struct tftp_drive *d, const struct tftp_action *a)
+{
+    uint8_t out[TFTP_HEADER + TFTP_TEXT_MAX + 1];
+    size_t n = tftp_put_error(out, sizeof out, a->code, a->text);
+
+    if (n)
+        udp_send(d->udp, out, n);
+    if (d->sm.reason == TFTP_R_PROTOCOL)
+        note_failure(d, -XFER_EPROTO, a->text, strlen(a->text));
+}
+
+static int do_commit(struct tftp_drive *d)
+{
+    struct tftp_actions acts;
+    int r = d->ops->commit(d->arg);
+
+    if (r < 0)
+        return r;
+    tftp_sm_committed(&d->sm, clock_now(), &acts);
+    return carry_out(d, &acts, NULL);
+}
+
+/* One action. A negative return is a failure of ours that the peer has not been told. */
+static int do_action(struct tftp_drive *d, const struct tftp_action *a, const struct tftp_pkt *pkt)
+{
+    switch (a->what) {
+    case TFTP_DO_REQUEST:
+    case TFTP_DO_OACK:
+        return do_control(d);
+    case TFTP_DO_DATA:
+        return do_data(d, a);
+    case TFTP_DO_ACK:
+        return do_ack(d, a->block);
+    case TFTP_DO_WRITE:
+        d->arrived += pkt->len;
+        return d->ops->write(d->arg, pkt->data, pkt->len);
+    case TFTP_DO_COMMIT:
+        return do_commit(d);
+    case TFTP_DO_ERROR:
+        do_error(d, a);
+        return 0;
+    case TFTP_DO_DONE:
+        return 0;
+    case TFTP_DO_FAIL:
+        note_failure(d, failure(d), NULL, 0);
+        return 0;
+    }
+    return 0;
+}
+
+static int carry_out(struct tftp_drive *d, const struct tftp_actions *acts,
+                     const struct tftp_pkt *pkt)
+{
+    for (unsigned i = 0; i < acts->n; i++) {
+        int r = do_action(d, &acts->a[i], pkt);
+        if (d->err)
+            return d->err;
+        if (r < 0)
+            return fail_here(d, r);
+    }
+    return 0;
+}
+
+/* ---- packets ---- */
+
+void tftp_reject_stranger(struct udp *u, const struct addr *from, const void *p, size_t n)
+{
+    uint8_t out[64];
+    struct tftp_pkt pkt;
+
+    if (tftp_decode(p, n, &pkt) < 0 || pkt.op == TFTP_ERROR)
+        return;
+    size_t len = tftp_put_error(out, sizeof out, TFTP_E_TID, "unknown transfer");
+    udp_send_stranger(u, from, out, len);
+}
+
+static void reject_strangers(struct tftp_drive *d)
+{
+    uint8_t buf[TFTP_HEADER + 512];
+    struct addr from;
+    long n;
+
+    for (int i = 0; i < IOV_BATCH && (n = udp_recv_stranger(d->udp, buf, sizeof buf, &from)) > 0;
+         i++)
+        tftp_reject_stranger(d->udp, &from, buf, (size_t)n);
+}
+
+/* Whether a datagram can be the server's first answer: then its port is the server's from now on.
+ */
+static bool is_first_answer(const struct tftp_drive *d, const struct udp_datagram *dg,
+                            const struct tftp_pkt *pkt)
+{
+    if (!addr_same_host(dg->from, &d->udp->peer))
+        return false;
+    if (pkt->op == TFTP_OACK || pkt->op == TFTP_ERROR)
+        return true;
+    return d->sm.p.sender ? pkt->op == TFTP_ACK && pkt->block == 0
+                          : pkt->op == TFTP_DATA && pkt->block == 1;
+}
+
+static int take_oack(struct tftp_drive *d, const struct tftp_pkt *pkt, struct tftp_actions *acts)
+{
+    struct tftp_opts got;
+    const char *why;
+
+    if (tftp_opts_answer(pkt, d->asked, &got, &why) < 0) {
+        d->empty_oack = pkt->options.n == 0;
+        tftp_sm_refuse(&d->sm, TFTP_E_OPTION, why, acts);
+        return carry_out(d, acts, NULL);
+    }
+    int r = d->ops->agreed(d->arg, &got);
+    if (r < 0) {
+        /* nothing was transferred yet, but the server waits for our answer */
+        const char *text = d->text[0] ? d->text : err_row(r)->text;
+        d->err = r;
+        tftp_sm_refuse(&d->sm, TFTP_E_OPTION, text, acts);
+        return carry_out(d, acts, NULL);
+    }
+    tftp_sm_agree(&d->sm, got.blksize, got.window, (int64_t)got.timeout * CLOCK_SEC);
+    d->resize = true;
+    return 0;
+}
+
+/* Tells of octets that have arrived, here or over there. */
+static int tell_moved(struct tftp_drive *d)
+{
+    const struct tftp_sm *sm = &d->sm;
+
+    if (sm->p.sender && sm->last && sm->acked == sm->last)
+        d->arrived = (sm->last - 1) * sm->p.blksize + d->last_len;
+    else if (sm->p.sender)
+        d->arrived = sm->acked * sm->p.blksize;
+    uint64_t n = d->arrived - d->told;
+    if (n == 0 || !d->ops->moved)
+        return 0;
+    d->told = d->arrived;
+    return d->ops->moved(d->arg, n);
+}
+
+static int take_packet(struct tftp_drive *d, const struct tftp_pkt *pkt)
+{
+    struct tftp_actions acts;
+
+    if (pkt->op == TFTP_OACK && d->sm.state == TFTP_S_REQUEST) {
+        int r = take_oack(d, pkt, &acts);
+        if (r < 0)
+            return r;
+    }
+    if (pkt->op == TFTP_ERROR)
+        take_error(d, pkt);
+    tftp_sm_packet(&d->sm, pkt, clock_now(), &acts);
+    int r = carry_out(d, &acts, pkt);
+    if (r == 0 && d->sm.state == TFTP_S_TRANSFER && d->sent)
+        d->ops->idle(d->arg);
+    d->sent = false;
+    return r;
+}
+
+/* For what the peer may send from now on. */
+static int make_room(struct tftp_drive *d)
+{
+    const struct tftp_params *p = &d->sm.p;
+    size_t payload = p->sender ? TFTP_BLKSIZE_DEFAULT : p->blksize;
+
+    d->resize = false;
+    return udp_expect(d->udp, TFTP_HEADER + payload, p->sender ? 1 : p->window);
+}
+
+static int take_datagram(struct tftp_drive *d, const struct udp_datagram *dg)
+{
+    struct tftp_pkt pkt;
+
+    if (dg->stranger) {
+        tftp_reject_stranger(d->udp, dg->from, dg->p, dg->n);
+        return 0;
+    }
+    if (tftp_decode(dg->p, dg->n, &pkt) < 0)
+        return 0;
+    if (!d->udp->pinned) {
+        struct addr from = *dg->from;
+        if (!is_first_answer(d, dg, &pkt))
+            return 0;
+        int r = udp_pin(d->udp, &from);
+        if (r < 0)
+            return fail_here(d, r);
+    }
+    int r = take_packet(d, &pkt);
+    if (r == 0 && d->resize) /* not before: the packet lies in the old memory */
+        r = make_room(d);
+    return r;
+}
+
+/* ---- waiting ---- */
+
+/* Spinning pays while the answer is nearly there. Who waits in vain again and again shares a core
+ * with the peer, or the peer is slow: then it is left for some waits. */
+static bool may_spin(struct tftp_drive *d)
+{
+    if (!d->spin || d->cores < 2 || d->sm.srtt == 0 || d->sm.srtt > SPIN_MAX)
+        return false;
+    if (d->crowd && atomic_load_explicit(d->crowd, memory_order_relaxed) > d->cores)
+        return false;
+    if (d->patience > 0)
+        return true;
+    if (--d->patience < -4 * PATIENCE)
+        d->patience = PATIENCE / 4;
+    return false;
+}
+
+static int spin(struct tftp_drive *d, struct udp_datagram *dg, int64_t until)
+{
+    int64_t now = clock_now(), end = now + SPIN_MAX < until ? now + SPIN_MAX : until;
+
+    while (now < end) {
+        int r = udp_recv(d->udp, dg);
+        if (r != 0) {
+            d->patience = d->patience < PATIENCE ? d->patience + 1 : PATIENCE;
+            return r;
+        }
+        now = clock_now();
+    }
+    d->patience -= 4;
+    return 0;
+}
+
+/* What is not looked at on the fast path. */
+static int look_around(struct tftp_drive *d, int64_t until)
+{
+    int ready = udp_wait(d->udp, d->stop_fd, until);
+
+    d->looked_at = clock_now();
+    if (ready & UDP_STRANGER)
+        reject_strangers(d);
+    if (ready & UDP_STOP)
+        return fail_here(d, -XFER_ECANCELED);
+    if (d->looked_at >= d->deadline)
+        return fail_here(d, -XFER_EDEADLINE);
+    return 0;
+}
+
+/* The next datagram, or what there is to do without one: 1, 0, negative when it is over. */
+static int next_datagram(struct tftp_drive *d, struct udp_datagram *dg)
+{
+    int64_t until = tftp_sm_deadline(&d->sm);
+
+    if (d->deadline < until)
+        until = d->deadline;
+    int r = udp_recv(d->udp, dg);
+    if (r == 0 && may_spin(d))
+        r = spin(d, dg, until);
+    if (r < 0)
+        return unreachable(d, r);
+    if (r > 0)
+        return 1;
+    return look_around(d, until);
+}
+
+static int tick(struct tftp_drive *d)
+{
+    struct tftp_actions acts;
+    int64_t now = clock_now();
+
+    if (now < tftp_sm_deadline(&d->sm))
+        return 0;
+    tftp_sm_tick(&d->sm, now, &acts);
+    if (!d->sm.p.client && d->sm.counts.received == 0 && d->sm.counts.timeouts > UNHEARD_MAX)
+        return unreachable(d, -ETIMEDOUT); /* the address may be forged: no more for it */
+    return carry_out(d, &acts, NULL);
+}
+
+static bool is_settled(const struct tftp_drive *d)
+{
+    return tftp_sm_over(&d->sm) || d->sm.state == TFTP_S_LINGER || d->err;
+}
+
+static int begin(struct tftp_drive *d)
+{
+    struct tftp_actions acts;
+
+    int r = make_room(d);
+    if (r < 0)
+        return fail_here(d, r);
+    tftp_sm_begin(&d->sm, clock_now(), &acts);
+    return carry_out(d, &acts, NULL);
+}
+
+int tftp_drive_run(struct tftp_drive *d)
+{
+    struct udp_datagram dg;
+    int r = begin(d);
+
+    while (!is_settled(d)) {
+        r = next_datagram(d, &dg);
+        if (r > 0)
+            r = take_datagram(d, &dg);
+        else if (r == 0)
+            r = tick(d);
+        if (r == 0)
+            r = tell_moved(d);
+        if (r < 0 && !d->err)
+            r = fail_here(d, r);
+        if (!d->err && !is_settled(d) && clock_now() - d->looked_at > LOOK_EVERY)
+            look_around(d, 0);
+    }
+    if (d->err)
+        d->err = failure(d);
+    return d->err;
+}
+
+/* ---- lingering ---- */
+
+static void end_linger(struct tftp_drive *d)
+{
+    struct tftp_actions acts;
+
+    tftp_sm_unreachable(&d->sm, &acts);
+}
+
+bool tftp_drive_linger(struct tftp_drive *d, int64_t now)
+{
+    struct udp_datagram dg;
+    struct tftp_actions acts;
+    int r = 0;
+
+    reject_strangers(d);
+    for (int i = 0; i < IOV_BATCH && d->sm.state == TFTP_S_LINGER; i++) {
+        r = udp_recv(d->udp, &dg);
+        if (r <= 0)
+            break;
+        take_datagram(d, &dg);
+    }
+    if (r < 0)
+        end_linger(d);
+    tftp_sm_tick(&d->sm, now, &acts);
+    return d->sm.state == TFTP_S_LINGER;
+}
+
+void tftp_drive_linger_out(struct tftp_drive *d)
+{
+    int64_t probe = PROBE_FIRST, probe_at = clock_now() + PROBE_FIRST;
+
+    while (d->sm.state == TFTP_S_LINGER) {
+        int64_t now = clock_now(), until = tftp_sm_deadline(&d->sm);
+        if (!tftp_drive_linger(d, now))
+            break;
+        /* the last ACK once more: a server that has gone answers it with an ICMP error, and one
+         * that waits for it is helped */
+        if (now >= probe_at && do_ack(d, d->sm.last) == 0) {
+            probe *= 2;
+            probe_at = now + probe;
+        }
+        int ready = udp_wait(d->udp, d->stop_fd, probe_at < until ? probe_at : until);
+        if ((ready & UDP_STOP) || clock_now() >= d->deadline)
+            end_linger(d);
+    }
+}

@@ -400,8 +400,9 @@ class TestCase(unittest.TestCase):
         return out, err
 
     def assertNoLeftovers(self, root):
-        left = [name for name in tree(root) if b".xfer-" in name]
-        self.assertEqual(left, [])
+        """Nothing temporary is left, once the other end has noticed what happened."""
+        wait_for(lambda: not any(b".xfer-" in name for name in tree(root)),
+                 f"no temporary file left below {root}")
 
 
 def tree(root):

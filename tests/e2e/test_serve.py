@@ -87,12 +87,14 @@ class Listen(TestCase):
         process = subprocess.Popen(["unshare", "-rn", "sh", "-c", script, harness.XFER, self.tmp],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=harness.ENV)
         self.addCleanup(harness.end, process)
-        first = process.stdout.readline()
-        if not first:
+        lines = [process.stdout.readline()]
+        if not lines[0]:
             _, err = process.communicate()
             raise unittest.SkipTest(f"no network of our own: {err[:80]!r}")
-        self.assertEqual(first, b"listening on tcp 127.0.0.1:7069\n")
-        self.assertEqual(process.stdout.readline(), b"listening on tcp [::1]:7069\n")
+        lines += [process.stdout.readline() for _ in range(3)]
+        self.assertEqual(lines, [b"listening on %s %s:7069\n" % (protocol, address)
+                                 for protocol in (b"tcp", b"udp")
+                                 for address in (b"127.0.0.1", b"[::1]")])
         process.terminate()
         self.assertEqual(harness.finish(process, 10)[:2], (0, b""))
 

@@ -427,8 +427,9 @@ static int drain_errors(const struct udp *u)
     }
 }
 
-/* What a failed call means: 0 when it is a loss like any other. */
-static int trouble(const struct udp *u, int err)
+/* What a failed call means: 0 when it is a loss like any other. What ICMP told waits until all that
+ * came before it was taken: a peer that has gone may have sent its last ACK first. */
+static int trouble(struct udp *u, int err)
 {
     switch (err) {
     case EAGAIN:
@@ -440,8 +441,10 @@ static int trouble(const struct udp *u, int err)
         break;
     }
     int queued = drain_errors(u);
-    if (queued < 0)
-        return queued;
+    if (queued < 0) {
+        u->told = queued;
+        return 0;
+    }
     /* ICMP errors that were not queued concern nobody of ours; what is ours alone is final */
     return err == EMSGSIZE || err == ECONNREFUSED ? 0 : -err;
 }
@@ -468,6 +471,18 @@ static void reset_slot(struct udp_inbox *in, unsigned i)
         m->msg_controllen = sizeof in->control[i];
 }
 
+/* How many messages, or -1 and errno. */
+static int receive(const struct udp *u)
+{
+    struct udp_inbox *in = u->inbox;
+
+    if (in->slots > 1)
+        return recvmmsg(u->fd, in->msg, in->slots, MSG_DONTWAIT, NULL);
+    ssize_t n = recvmsg(u->fd, &in->msg[0].msg_hdr, MSG_DONTWAIT);
+    in->msg[0].msg_len = n < 0 ? 0 : (unsigned)n;
+    return n < 0 ? -1 : 1;
+}
+
 /* 1 when something was received. */
 static int fill_inbox(struct udp *u)
 {
@@ -478,15 +493,18 @@ static int fill_inbox(struct udp *u)
         reset_slot(in, i);
     in->n = in->at = in->used = 0;
     in->off = 0;
-    if (in->slots == 1) {
-        ssize_t got = recvmsg(u->fd, &in->msg[0].msg_hdr, MSG_DONTWAIT);
-        n = got < 0 ? -1 : 1;
-        in->msg[0].msg_len = got < 0 ? 0 : (unsigned)got;
-    } else {
-        n = recvmmsg(u->fd, in->msg, in->slots, MSG_DONTWAIT, NULL);
+    n = receive(u);
+    if (n < 0 && errno != EAGAIN) {
+        int r = trouble(u, errno);
+        if (r < 0 || !u->told)
+            return r;
+        n = receive(u); /* the error stood before what is queued */
     }
-    if (n < 0)
-        return errno == EAGAIN ? 0 : trouble(u, errno);
+    if (n < 0) {
+        int told = u->told;
+        u->told = 0;
+        return told;
+    }
     in->n = in->used = (unsigned)n;
     for (unsigned i = 0; i < in->n; i++) {
         in->from[i].len = in->msg[i].msg_hdr.msg_namelen;
@@ -640,6 +658,8 @@ int udp_wait(const struct udp *u, int stop_fd, int64_t until)
 
     if (left > 0)
         ts = (struct timespec){left / CLOCK_SEC, left % CLOCK_SEC};
+    if (u->told)
+        return UDP_INPUT;
     if (ppoll(p, 3, until == CLOCK_NEVER ? NULL : &ts, NULL) <= 0)
         return UDP_TIME;
     return (p[0].revents ? UDP_INPUT : 0) | (p[1].revents ? UDP_STRANGER : 0) |

@@ -52,6 +52,7 @@ struct udp {
     struct addr local;
     bool gso, gro; /* the kernel can, as far as we know */
     int rcvbuf;    /* as the kernel gave it */
+    int told;      /* an error that ICMP told of and udp_recv has not yet; 0: none */
     struct udp_inbox *inbox;
 };
 
@@ -82,12 +83,12 @@ struct udp_datagram {
 };
 
 /* The next datagram, without waiting: 1, 0 when there is none, or an error that ends the transfer
- * (ICMP: -ECONNREFUSED, -EHOSTUNREACH, ...). */
+ * (ICMP: -ECONNREFUSED, -EHOSTUNREACH, ...), which comes after all that was received before. */
 int udp_recv(struct udp *u, struct udp_datagram *d);
 /* What came to the companion: its length (at most cap), or 0. */
 long udp_recv_stranger(struct udp *u, void *buf, size_t cap, struct addr *from);
 
-/* One datagram to the peer. 0, or an error as udp_recv. */
+/* One datagram to the peer. 0, or an error of this host: what ICMP tells is left to udp_recv. */
 int udp_send(struct udp *u, const void *p, size_t n);
 /* Many, an iovec each; all but the last have as many bytes as the first. */
 int udp_send_many(struct udp *u, const struct iovec *iov, unsigned n);

@@ -252,6 +252,22 @@ Test(udp, a_closed_port_is_told)
     pair_close(&p);
 }
 
+Test(udp, what_was_sent_before_the_port_closed_comes_first)
+{
+    struct pair p = pair_new(100, 1);
+    struct udp_datagram d;
+
+    cr_assert_eq(udp_send(&p.server, "last ack", 8), 0);
+    udp_close(&p.server);
+    cr_assert_eq(udp_send(&p.client, "again", 5), 0);
+    cr_assert_eq(udp_send(&p.client, "again", 5), 0);
+    d = expect(&p.client);
+    cr_expect(d.n == 8 && memcmp(d.p, "last ack", 8) == 0);
+    cr_assert_eq(udp_wait(&p.client, -1, clock_now() + LONG_WAIT), UDP_INPUT);
+    cr_expect_eq(udp_recv(&p.client, &d), -ECONNREFUSED);
+    pair_close(&p);
+}
+
 Test(udp, a_closed_port_is_told_before_the_first_answer)
 {
     struct addr any = loopback(0), bound;

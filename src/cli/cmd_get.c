@@ -2,7 +2,6 @@
 
 #include "cli/transfer.h"
 
-/* Sorts operands into job; -1 to go on, else the exit status. */
 static int sort_operands(const struct cmd *self, const struct operands *ops,
                          struct transfer_job *job)
 {
@@ -31,19 +30,7 @@ static int sort_operands(const struct cmd *self, const struct operands *ops,
 
 static int run(const struct cmd *self, int argc, char **argv)
 {
-    struct transfer_options o = TRANSFER_OPTIONS_DEFAULTS;
-    struct operands ops;
-    struct transfer_job job;
-    int status = cmd_parse(self, argc, argv, &o, &ops);
-
-    if (status < 0)
-        status = sort_operands(self, &ops, &job);
-    if (status < 0)
-        status = transfer_check(self, &o, &job);
-    if (status < 0)
-        status = transfer_run(&o, &job);
-    transfer_options_free(&o);
-    return status;
+    return transfer_main(self, argc, argv, sort_operands);
 }
 
 const struct cmd cmd_get = {.name = "get",

@@ -158,8 +158,9 @@ static int check_udp(const struct cmd *c, const struct transfer_options *o,
     return -1;
 }
 
-int transfer_check(const struct cmd *c, const struct transfer_options *o,
-                   const struct transfer_job *job)
+/* What goes together; -1 to go on, else the exit status. */
+static int check(const struct cmd *c, const struct transfer_options *o,
+                 const struct transfer_job *job)
 {
     bool to_stdout = is_stream(job->dest);
     size_t from_stdin = 0;
@@ -238,7 +239,7 @@ static int transfer(const struct transfer_options *o, const struct transfer_job 
                          &totals);
 }
 
-int transfer_run(const struct transfer_options *o, const struct transfer_job *job)
+static int run(const struct transfer_options *o, const struct transfer_job *job)
 {
     struct xfer_stop *stop = xfer_stop_new();
     struct output *out = malloc(sizeof *out);
@@ -259,4 +260,21 @@ int transfer_run(const struct transfer_options *o, const struct transfer_job *jo
 void transfer_options_free(struct transfer_options *o)
 {
     free(o->filters.items);
+}
+
+int transfer_main(const struct cmd *self, int argc, char **argv, transfer_sort sort)
+{
+    struct transfer_options o = TRANSFER_OPTIONS_DEFAULTS;
+    struct transfer_job job;
+    struct operands ops;
+
+    int status = cmd_parse(self, argc, argv, &o, &ops);
+    if (status < 0)
+        status = sort(self, &ops, &job);
+    if (status < 0)
+        status = check(self, &o, &job);
+    if (status < 0)
+        status = run(&o, &job);
+    transfer_options_free(&o);
+    return status;
 }

@@ -30,12 +30,12 @@ struct transfer_job {
     const char *dest; /* the remote of a put; what get was given, or NULL */
 };
 
-/* Checks what goes together; -1 to go on, else the exit status. */
-int transfer_check(const struct cmd *c, const struct transfer_options *o,
-                   const struct transfer_job *job);
+/* What differs between the commands: sorts operands into job; -1 to go on, else the exit status. */
+typedef int (*transfer_sort)(const struct cmd *self, const struct operands *ops,
+                             struct transfer_job *job);
 
-/* Does it, with signals, output and all; returns the exit status. */
-int transfer_run(const struct transfer_options *o, const struct transfer_job *job);
+/* All that such a command does, with signals, output and all; returns the exit status. */
+int transfer_main(const struct cmd *self, int argc, char **argv, transfer_sort sort);
 
 void transfer_options_free(struct transfer_options *o);
 

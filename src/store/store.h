@@ -137,8 +137,6 @@ int store_write_open(const struct store *st, const char *path, const struct stor
 int store_write_restart(struct store_writer *w);
 /* Appends; blocks of zeros become holes. -errno on failure, w->offset then tells what was taken. */
 int store_write(struct store_writer *w, const void *p, size_t n);
-/* Reads back the kept part, for its digest. pread semantics. */
-ssize_t store_write_readback(struct store_writer *w, void *p, size_t n, uint64_t off);
 
 struct store_commit_opts {
     bool set_mode, set_mtime;

@@ -170,16 +170,6 @@ int store_write(struct store_writer *w, const void *buf, size_t n)
     return 0;
 }
 
-ssize_t store_write_readback(struct store_writer *w, void *p, size_t n, uint64_t off)
-{
-    ssize_t k;
-
-    do
-        k = pread(w->fd, p, n, (off_t)off);
-    while (k < 0 && errno == EINTR);
-    return k < 0 ? -errno : k;
-}
-
 /* ---- the end ---- */
 
 /* Zeros at the end were skipped; only the length tells of them. */

@@ -14,7 +14,6 @@
 #define SPIN_MAX (CLOCK_SEC / 5000)   /* 200 us */
 #define LOOK_EVERY (CLOCK_SEC / 50)   /* at strangers and at stop_fd, while it spins */
 #define PATIENCE 16                   /* waits in vain before spinning is given up for a while */
-#define UNHEARD_MAX 5                 /* resends to an address that never answered */
 #define PROBE_FIRST (CLOCK_SEC / 500) /* of a server that may be gone */
 #define IOV_BATCH 64
 
@@ -466,9 +465,11 @@ static int tick(struct tftp_drive *d)
 
     if (now < tftp_sm_deadline(&d->sm))
         return 0;
+    if (d->asked_again)
+        tftp_sm_asked_again(&d->sm, atomic_exchange(d->asked_again, 0));
+    if (d->ending && tftp_sm_is_silent(&d->sm) && atomic_load(d->ending))
+        return unreachable(d, -ETIMEDOUT);
     tftp_sm_tick(&d->sm, now, &acts);
-    if (!d->sm.p.client && d->sm.counts.received == 0 && d->sm.counts.timeouts > UNHEARD_MAX)
-        return unreachable(d, -ETIMEDOUT); /* the address may be forged: no more for it */
     return carry_out(d, &acts, NULL);
 }
 

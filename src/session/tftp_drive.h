@@ -39,7 +39,9 @@ struct tftp_drive {
     bool spin;
     const atomic_uint *crowd; /* transfers here, NULL: no others; more than cores do not spin */
     unsigned cores;
-    int patience; /* of spinning in vain, see may_spin */
+    atomic_uint *asked_again;  /* server: repetitions of the request; the drive takes them away */
+    const atomic_bool *ending; /* server: it waits for nobody whom it sends nothing */
+    int patience;              /* of spinning in vain, see may_spin */
     int64_t looked_at;
     int err;                      /* why it failed; 0: it did not (yet) */
     char text[TFTP_TEXT_MAX + 1]; /* what the peer was told, or said; "" where err says it */

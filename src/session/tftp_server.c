@@ -18,6 +18,7 @@
 #define REQUESTS_A_TURN 64       /* of one socket, so that none starves */
 #define PER_HOST_MIN 64          /* transfers that one address may have at once; */
 #define PER_HOST_SHARE 4         /* or one in so many of all */
+#define UNHEARD_PER_HOST 8       /* transfers of one address that resend by time alone */
 
 /* What belongs to the listening thread alone. */
 struct watch {
@@ -119,17 +120,20 @@ static bool is_duplicate(struct tftp_server *ts, const struct addr *from, const 
 
     *same_host = 0;
     pthread_mutex_lock(&ts->mutex);
-    for (const struct tftp_transfer *t = ts->running; t; t = t->next) {
+    for (struct tftp_transfer *t = ts->running; t; t = t->next) {
         *same_host += addr_same_host(&t->peer, from);
-        found =
-            found || (addr_same_peer(&t->peer, from) && t->n == n && memcmp(t->request, p, n) == 0);
+        if (!found && addr_same_peer(&t->peer, from) && t->n == n &&
+            memcmp(t->request, p, n) == 0) {
+            found = true;
+            atomic_fetch_add(&t->asked_again, 1);
+        }
     }
     pthread_mutex_unlock(&ts->mutex);
     return found;
 }
 
 static int start_transfer(struct tftp_server *ts, const struct addr *from, const struct addr *local,
-                          const uint8_t *p, size_t n)
+                          const uint8_t *p, size_t n, unsigned unheard)
 {
     struct tftp_transfer *t = calloc(1, sizeof *t + n);
 
@@ -138,6 +142,7 @@ static int start_transfer(struct tftp_server *ts, const struct addr *from, const
     t->ts = ts;
     t->peer = *from;
     t->local = *local;
+    t->unheard = unheard;
     t->n = n;
     memcpy(t->request, p, n);
     pthread_mutex_lock(&ts->mutex);
@@ -170,7 +175,8 @@ static const char *admit(struct tftp_server *ts, const struct addr *from, const 
         return "peer is busy: too many transfers of one address, try again later";
     if (!server_enter(ts->srv))
         return "peer is busy: too many transfers, try again later";
-    if (start_transfer(ts, from, local, p, n) == 0)
+    unsigned unheard = same_host < UNHEARD_PER_HOST ? TFTP_UNHEARD : 0;
+    if (start_transfer(ts, from, local, p, n, unheard) == 0)
         return NULL;
     server_leave(ts->srv);
     return "peer is busy: no thread for a transfer, try again later";
@@ -315,6 +321,7 @@ static void stop_listening(struct watch *w)
     struct tftp_server *ts = w->ts;
 
     w->stop_at = clock_now() + LINGER_AT_STOP;
+    atomic_store(&ts->ending, true);
     for (int i = 0; i < ts->n; i++) {
         close(ts->fd[i]);
         ts->fd[i] = -1;

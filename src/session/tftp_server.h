@@ -20,6 +20,7 @@ struct tftp_server {
     int fd[TFTP_LISTEN_MAX];
     struct addr bound[TFTP_LISTEN_MAX];
     atomic_uint active; /* transfers */
+    atomic_bool ending; /* was told to stop */
     pthread_mutex_t mutex;
     struct tftp_transfer *running; /* mutex */
     struct tftp_transfer *landed;  /* mutex: done receiving, to be taken over for lingering */

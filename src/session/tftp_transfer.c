@@ -306,9 +306,12 @@ static void init_drive(struct tftp_work *k)
                             .blksize = k->opts.blksize,
                             .window = k->opts.window,
                             .fixed_rto = (int64_t)k->opts.timeout * CLOCK_SEC,
-                            .give_up = k->srv->idle};
+                            .give_up = k->srv->idle,
+                            .unheard = t->unheard};
     tftp_drive_init(&t->drive, &t->udp, &p, sender ? &source_ops : &sink_ops, k);
     t->drive.spin = true;
+    t->drive.ending = &t->ts->ending;
+    t->drive.asked_again = &t->asked_again;
     t->drive.crowd = &t->ts->active;
     t->drive.cores = t->ts->cores;
     put_oack(k);

@@ -18,6 +18,8 @@ struct tftp_transfer {
     struct addr peer, local; /* of the request */
     struct udp udp;
     struct tftp_drive drive;
+    unsigned unheard;        /* as in tftp_params */
+    atomic_uint asked_again; /* the request came once more, to the known port */
     struct tftp_work *work;
     size_t n; /* bytes of the request */
     uint8_t request[];

@@ -96,6 +96,18 @@ static int64_t base_rto(const struct tftp_sm *sm)
     return clamp(rto, TFTP_RTO_MIN, TFTP_RTO_MAX);
 }
 
+static bool is_unheard(const struct tftp_sm *sm)
+{
+    return !sm->p.client && sm->counts.received == 0;
+}
+
+static int64_t patience(const struct tftp_sm *sm)
+{
+    bool less = is_unheard(sm) && sm->p.give_up > TFTP_UNHEARD_WAIT;
+
+    return less ? TFTP_UNHEARD_WAIT : sm->p.give_up;
+}
+
 static void back_off(struct tftp_sm *sm)
 {
     if (sm->p.fixed_rto == 0)
@@ -470,6 +482,7 @@ void tftp_sm_init(struct tftp_sm *sm, const struct tftp_params *p, int64_t now)
     sm->p.fixed_rto = clamp(p->fixed_rto, 0, TIME_MAX);
     sm->state = p->client ? TFTP_S_REQUEST : p->oack ? TFTP_S_OFFER : TFTP_S_TRANSFER;
     sm->burst = sm->p.window;
+    sm->unheard = p->unheard;
     sm->next = 1;
     sm->gap_acked = NEVER;
     sm->rto = base_rto(sm);
@@ -534,8 +547,19 @@ void tftp_sm_packet(struct tftp_sm *sm, const struct tftp_pkt *pkt, int64_t now,
     }
 }
 
+void tftp_sm_asked_again(struct tftp_sm *sm, unsigned times)
+{
+    if (is_unheard(sm))
+        sm->unheard += times;
+}
+
 static void time_out(struct tftp_sm *sm, int64_t now, struct tftp_actions *to)
 {
+    if (tftp_sm_is_silent(sm)) {
+        wait_rto(sm, now); /* nothing more for an address that may be a victim's */
+        return;
+    }
+    sm->unheard -= is_unheard(sm);
     sm->counts.timeouts++;
     back_off(sm);
     if (sm->state == TFTP_S_REQUEST) {
@@ -558,7 +582,7 @@ void tftp_sm_tick(struct tftp_sm *sm, int64_t now, struct tftp_actions *ret)
     if (sm->state == TFTP_S_LINGER) {
         sm->state = TFTP_S_DONE;
         sm->deadline = INT64_MAX;
-    } else if (now - sm->progress_at >= sm->p.give_up) {
+    } else if (now - sm->progress_at >= patience(sm)) {
         fail(sm, ret, all_sent(sm) ? TFTP_R_UNCONFIRMED : TFTP_R_TIMEOUT);
     } else if (sm->state == TFTP_S_TRANSFER && sm->p.sender && sm->next <= limit(sm)) {
         send_data(sm, ret, now);
@@ -569,7 +593,7 @@ void tftp_sm_tick(struct tftp_sm *sm, int64_t now, struct tftp_actions *ret)
 
 int64_t tftp_sm_deadline(const struct tftp_sm *sm)
 {
-    int64_t end = sm->progress_at + sm->p.give_up;
+    int64_t end = sm->progress_at + patience(sm);
 
     if (sm->state > TFTP_S_TRANSFER)
         return sm->deadline;
@@ -624,6 +648,7 @@ void tftp_sm_refuse(struct tftp_sm *sm, enum tftp_error code, const char *text,
     begin_actions(ret);
     if (tftp_sm_over(sm) || sm->state == TFTP_S_LINGER)
         return;
+    sm->counts.received++;
     send_error(sm, ret, code, text);
     fail(sm, ret, TFTP_R_PROTOCOL);
 }

@@ -81,6 +81,7 @@ struct tftp_params {
     unsigned blksize, window;
     int64_t fixed_rto; /* negotiated timeout option: used exactly; 0: adaptive */
     int64_t give_up;   /* ns without any progress */
+    unsigned unheard;  /* server: resends to a peer that was never heard; see below */
 };
 
 struct tftp_counts {
@@ -110,7 +111,8 @@ struct tftp_sm {
     int64_t deadline, progress_at;
     int64_t timed_at; /* when what is being timed was sent; -1: nothing is (Karn) */
     uint64_t timed_block;
-    bool data_timed; /* srtt is not from small packets alone */
+    bool data_timed;  /* srtt is not from small packets alone */
+    unsigned unheard; /* server: resends left to a peer that was never heard */
     int64_t linger_end;
     struct tftp_counts counts;
 };
@@ -127,6 +129,10 @@ struct tftp_sm {
 #define TFTP_LINGER_MIN (2000 * TFTP_MS)
 #define TFTP_LINGER_MAX (10000 * TFTP_MS)
 #define TFTP_LINGER_CLIENT (1000 * TFTP_MS) /* the most; a client has no least */
+/* The address of a request may be forged. Until something comes from it, time alone sends the first
+ * packet again p.unheard times; each repetition of the request allows one more. */
+#define TFTP_UNHEARD 2                      /* a usual p.unheard */
+#define TFTP_UNHEARD_WAIT (20000 * TFTP_MS) /* given up after this, if give_up is not less */
 /* Between the bursts of a window. */
 #define TFTP_PACE_MIN (TFTP_MS / 10)
 #define TFTP_PACE_MAX (10 * TFTP_MS)
@@ -145,6 +151,15 @@ void tftp_sm_agree(struct tftp_sm *sm, unsigned blksize, unsigned window, int64_
 /* A packet from the peer of this transfer. */
 void tftp_sm_packet(struct tftp_sm *sm, const struct tftp_pkt *pkt, int64_t now,
                     struct tftp_actions *ret);
+
+/* Server: the request came again `times` times, to the known port. Nothing is sent now: the timer
+ * may send once more for each, while the peer is not heard otherwise. */
+void tftp_sm_asked_again(struct tftp_sm *sm, unsigned times);
+/* Whether a peer that was never heard gets nothing more by time. */
+static inline bool tftp_sm_is_silent(const struct tftp_sm *sm)
+{
+    return !sm->p.client && sm->counts.received == 0 && sm->unheard == 0;
+}
 
 /* Time has come to tftp_sm_deadline (or not: then nothing happens). */
 void tftp_sm_tick(struct tftp_sm *sm, int64_t now, struct tftp_actions *ret);

@@ -236,18 +236,34 @@ class Limits(TestCase):
         for peer in idle:
             peer.send(error(0, "no more"))
 
+    def packets(self, peer):
+        n = 0
+        while peer.raw(0) is not None:
+            n += 1
+        return n
+
     def test_a_forged_address_gets_few_packets(self):
-        """Who never answers may be a victim: some resends, then silence, and no reply to silence."""
-        server = self.serve("--timeout", "4")
+        """Who never answers may be a victim: two resends of the first packet, then silence."""
+        server = self.serve("--timeout", "5")
         self.make(server.path("a"), b"x" * 2000)
-        with Peer(server.udp_addr) as peer:
+        requests = (rrq("a"), rrq("a", ("blksize", 1400), ("windowsize", 64)), wrq("b"))
+        peers = [self.enter_context(Peer(server.udp_addr)) for _ in requests]
+        for peer, request_ in zip(peers, requests):
+            peer.send(request_)
+        harness.wait_for(lambda: server.log().count(" failed ") == 3, "the end", seconds=30)
+        self.assertEqual([self.packets(peer) for peer in peers], [3, 3, 3])
+
+    def test_a_forged_address_of_many_requests(self):
+        """The ninth and those behind it are sent again for repetitions of the request alone."""
+        server = self.serve("--timeout", "5")
+        self.make(server.path("a"), b"x" * 2000)
+        peers = [self.enter_context(Peer(server.udp_addr)) for _ in range(12)]
+        for peer in peers:
             peer.send(rrq("a"))
-            server.wait_log(r"GET a .* failed", seconds=30)
-            packets = 0
-            while peer.raw(0) is not None:
-                packets += 1
-            self.assertGreater(packets, 1)
-            self.assertLess(packets, 8)
+            self.assertIsNotNone(peer.raw())
+        peers[11].send(rrq("a"))
+        harness.wait_for(lambda: server.log().count(" failed ") == 12, "the end", seconds=30)
+        self.assertEqual([self.packets(peer) for peer in peers], [2] * 8 + [0] * 3 + [1])
 
 
 class Paths(TestCase):

@@ -181,6 +181,8 @@ static void event(struct run *r, const uint8_t *e)
             tftp_sm_unreachable(&r->sm, &acts);
         else if (e[1] == 2)
             tftp_sm_refuse(&r->sm, TFTP_E_OPTION, "no", &acts);
+        else if (e[1] == 3)
+            tftp_sm_asked_again(&r->sm, 1);
         else
             tick(r);
         act_all(r, &acts);
@@ -197,7 +199,8 @@ static void begin(struct run *r, const uint8_t *head)
                             .blksize = 8 + head[1],
                             .window = 1u + head[2],
                             .fixed_rto = head[0] & 16 ? (head[3] + 1) * 1000 * MS : 0,
-                            .give_up = (head[4] + 1) * 1000 * MS};
+                            .give_up = (head[4] + 1) * 1000 * MS,
+                            .unheard = head[0] >> 7};
     struct tftp_actions acts;
 
     if (p.client)

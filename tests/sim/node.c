@@ -292,7 +292,8 @@ static void serve(struct node *n, const struct tftp_pkt *pkt)
                             .blksize = n->agreed.blksize,
                             .window = n->agreed.window,
                             .fixed_rto = n->agreed.timeout * 1000 * SIM_MS,
-                            .give_up = n->w->sc->give_up};
+                            .give_up = n->w->sc->give_up,
+                            .unheard = TFTP_UNHEARD};
 
     n->control_len =
         tftp_opts_put(&n->agreed, n->control, tftp_put_oack(n->control, CONTROL_MAX), CONTROL_MAX);
@@ -312,8 +313,12 @@ static void listen_packet(struct node *n, const struct tftp_pkt *pkt)
 {
     const struct scenario *sc = n->w->sc;
 
-    if (!n->idle || (pkt->op != TFTP_RRQ && pkt->op != TFTP_WRQ))
+    if (pkt->op != TFTP_RRQ && pkt->op != TFTP_WRQ)
         return;
+    if (!n->idle) {
+        tftp_sm_asked_again(&n->sm, 1);
+        return;
+    }
     if (!pkt->mode_known || pkt->mode != TFTP_OCTET)
         send_error(n, TFTP_E_ILLEGAL, "unknown mode");
     else if (!tftp_text_is(pkt->file, "file"))

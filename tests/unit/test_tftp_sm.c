@@ -291,7 +291,7 @@ Test(tftp_sm, small_packets_do_not_hurry_large_ones)
 
 Test(tftp_sm, an_agreed_timeout_is_used_exactly)
 {
-    start((struct tftp_params){.sender = true, .oack = true, .fixed_rto = 2 * S});
+    start((struct tftp_params){.sender = true, .oack = true, .fixed_rto = 2 * S, .unheard = 1});
     cr_assert_eq(tick(), 2 * S);
     one(TFTP_DO_OACK);
     ack(0, 3 * S);
@@ -320,6 +320,65 @@ Test(tftp_sm, progress_puts_the_end_off)
         tick();
     cr_assert_eq(tick(), 19 * S);
     fails(TFTP_R_TIMEOUT);
+}
+
+/* ---- a peer that was never heard ---- */
+
+/* Packets that time alone sends until it is given up. */
+static unsigned unheard_packets(struct tftp_params p)
+{
+    unsigned n = 0;
+
+    for (start(p); !tftp_sm_over(&sm); tick())
+        n += acts.n;
+    return n;
+}
+
+Test(tftp_sm, an_address_that_is_never_heard_gets_few_packets)
+{
+    cr_assert_eq(unheard_packets((struct tftp_params){.sender = true}), 1);
+    cr_assert_eq(unheard_packets((struct tftp_params){.sender = true, .unheard = 2}), 3);
+    fails(TFTP_R_TIMEOUT);
+    cr_assert_eq(unheard_packets((struct tftp_params){.oack = true, .unheard = 2}), 3);
+    cr_assert_eq(unheard_packets((struct tftp_params){.unheard = 2}), 3, "ACK 0 of a write");
+    cr_assert_eq(
+        unheard_packets((struct tftp_params){.sender = true, .unheard = 2, .fixed_rto = S}), 3);
+    cr_assert_gt(unheard_packets((struct tftp_params){.client = true}), 8, "a client asks on");
+}
+
+Test(tftp_sm, a_request_that_comes_again_buys_one_more)
+{
+    start((struct tftp_params){.sender = true, .give_up = 200 * S});
+    cr_assert_eq(tick(), S);
+    cr_assert_eq(acts.n, 0);
+    cr_assert(tftp_sm_is_silent(&sm));
+    tftp_sm_asked_again(&sm, 1);
+    tick();
+    sends(1, 1);
+    tick();
+    cr_assert_eq(acts.n, 0);
+    cr_assert_eq(sm.deadline < TFTP_UNHEARD_WAIT, true);
+}
+
+Test(tftp_sm, who_was_heard_gets_it_again_as_long_as_it_takes)
+{
+    start((struct tftp_params){.sender = true, .oack = true});
+    op(TFTP_RRQ, MS);
+    one(TFTP_DO_OACK);
+    for (unsigned i = 0; i < 8; i++) {
+        tick();
+        one(TFTP_DO_OACK);
+    }
+}
+
+Test(tftp_sm, who_was_never_heard_is_given_up_sooner)
+{
+    start((struct tftp_params){.sender = true, .give_up = 200 * S, .unheard = 2});
+    while (!tftp_sm_over(&sm))
+        cr_assert_leq(tick(), TFTP_UNHEARD_WAIT);
+    start((struct tftp_params){.sender = true, .give_up = 5 * S, .unheard = 2});
+    while (!tftp_sm_over(&sm))
+        cr_assert_leq(tick(), 5 * S);
 }
 
 /* ---- the sender ---- */
@@ -441,7 +500,7 @@ Test(tftp_sm, after_a_timeout_the_whole_window_goes_in_bursts)
     unsigned sent = 0;
     int64_t at;
 
-    start((struct tftp_params){.sender = true, .window = 8});
+    start((struct tftp_params){.sender = true, .window = 8, .unheard = 2});
     at = tick();
     sends(1, 4);
     for (sent = 4; sent < 8; sent += acts.a[0].count) {

@@ -84,9 +84,9 @@ class Xfer(Server):
         def listens():
             if self.process.poll() is not None:
                 raise Failed(f"xfer serve ended: {log.read_text(errors='replace')}")
-            found[:] = re.findall(r"^listening on tcp (\S+)$", log.read_text(errors="replace"),
-                                  re.M)
-            return found
+            found[:] = re.findall(r"^listening on (?:tcp|udp) (\S+)$",
+                                  log.read_text(errors="replace"), re.M)
+            return len(found) == 2
 
         wait_until(listens, "xfer serve to listen")
         self.address = found[0]

@@ -103,15 +103,24 @@ void tftp_exchange_facts(const struct tftp_exchange *x, char *server, struct xfe
                                    .rtt = (double)sm->srtt / (double)CLOCK_SEC};
 }
 
-void tftp_exchange_close(struct tftp_exchange *x)
+static void tell_packets(const struct tftp_exchange *x)
 {
+    struct tally *t = x->peer->copy->tally;
     char server[ADDR_SHOW_MAX];
     struct xfer_udp_facts f;
 
-    if (x->udp.fd >= 0) {
-        tftp_exchange_facts(x, server, &f);
-        tally_udp(x->peer->copy->tally, &f);
-    }
+    tftp_exchange_facts(x, server, &f);
+    if (x->question)
+        tally_note(t, "digest asked for: %llu datagrams sent, %llu received",
+                   (unsigned long long)f.packets_sent, (unsigned long long)f.packets_received);
+    else
+        tally_udp(t, &f);
+}
+
+void tftp_exchange_close(struct tftp_exchange *x)
+{
+    if (x->udp.fd >= 0)
+        tell_packets(x);
     tftp_drive_free(&x->drive);
     udp_close(&x->udp);
 }
@@ -203,7 +212,8 @@ static const struct tftp_ops question_ops = {
 int tftp_ask_digest(const struct tftp_peer *peer, const char *name, const char *etag,
                     uint8_t out[DIGEST_LEN])
 {
-    struct question q = {.x = {.peer = peer, .name = name, .udp = {.fd = -1, .companion = -1}}};
+    struct question q = {
+        .x = {.peer = peer, .name = name, .question = true, .udp = {.fd = -1, .companion = -1}}};
     struct tftp_opts *asked = &q.x.asked;
 
     tftp_opts_init(asked);
@@ -220,7 +230,7 @@ int tftp_ask_digest(const struct tftp_peer *peer, const char *name, const char *
         memcpy(out, q.x.got.sha256, DIGEST_LEN);
     tftp_exchange_close(&q.x);
     if (later)
-        return etag ? -XFER_ECHANGED : 0;
+        return etag ? -XFER_ECHANGED : tftp_ask_digest(peer, name, q.x.got.etag, out);
     if (known)
         return 1;
     return r == -XFER_EUNKNOWN ? 0 : r;

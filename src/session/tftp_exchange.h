@@ -20,6 +20,7 @@ struct tftp_exchange {
     const char *name; /* over there */
     bool write, netascii;
     bool plain;             /* without options: the server refused them */
+    bool question;          /* for a digest: moves no file, and is in no total */
     struct tftp_opts asked; /* tsize and sha256 are the caller's, the rest is filled in */
     struct tftp_opts got;
     bool noted;
@@ -50,8 +51,9 @@ void tftp_exchange_facts(const struct tftp_exchange *x, char *server, struct xfe
 /* Whether the server refused options: then the same can be tried without. */
 bool tftp_exchange_refused_options(const struct tftp_exchange *x);
 
-/* Asks the digest of a file, of one version if etag is not NULL. 1; 0 when it cannot be had;
- * -XFER_ECHANGED when there is another version by now; else an error. */
+/* Asks the digest of a file, of one version if etag is not NULL, and waits while the server
+ * computes it. 1; 0 when it cannot be had; -XFER_ECHANGED when there is another version by now;
+ * else an error. */
 int tftp_ask_digest(const struct tftp_peer *peer, const char *name, const char *etag,
                     uint8_t out[DIGEST_LEN]);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "net/clock.h"
 #include "session/stop.h"
 #include "session/tftp_client.h"
@@ -203,6 +204,23 @@ static const struct tftp_ops fetch_ops = {.write = op_write,
                                           .idle = op_idle,
                                           .moved = op_moved};
 
+/* The server has not told the digest that it promised. If it is lost it is all to be done again; if
+ * it cannot tell, that is said. */
+static int go_without(struct fetch *f, int why)
+{
+    bool required = f->x.peer->copy->o->require_verified;
+    char *text = f->x.drive.text;
+
+    snprintf(text, TFTP_TEXT_MAX, "the digest that the server promised did not come%s%s",
+             why < 0 ? ": " : "", why < 0 ? xfer_strerror(why) : "");
+    if (err_is_transient(why) || xfer_exit_status(why) == 3)
+        return why;
+    if (required)
+        return -XFER_EUNVERIFIED;
+    tally_warn(f->x.peer->copy->tally, 0, "%s: %s", f->j->name, text);
+    return publish(f);
+}
+
 /* The digest that was promised for after the transfer. */
 static int verify_later(struct fetch *f)
 {
@@ -212,14 +230,10 @@ static int verify_later(struct fetch *f)
     int r = tftp_ask_digest(p, f->x.name, f->x.got.etag, theirs);
     if (r == -XFER_ECANCELED || r == -XFER_EDEADLINE || r == -XFER_ECHANGED)
         return r;
-    if (r == 1) {
-        if (memcmp(theirs, f->sum, DIGEST_LEN) != 0)
-            return -XFER_EINTEGRITY;
-        f->verified = true;
-    } else if (p->copy->o->require_verified) {
-        return -XFER_EUNVERIFIED;
-    }
-    return publish(f);
+    if (r != 1)
+        return go_without(f, r);
+    f->verified = memcmp(theirs, f->sum, DIGEST_LEN) == 0;
+    return f->verified ? publish(f) : -XFER_EINTEGRITY;
 }
 
 static int run(struct fetch *f)

@@ -272,7 +272,7 @@ class Faults(Case):
                 self.assertEqual(err.count("\n"), 1)
 
     def test_86_an_error_at_once(self):
-        for code, status in ((0, 4), (1, 4), (2, 4), (3, 4), (4, 3), (6, 4), (7, 4)):
+        for code, status in ((0, 4), (1, 4), (2, 4), (3, 4), (4, 4), (6, 4), (7, 4)):
             with self.subTest(code=code):
                 def play(peer, asked, code=code):
                     peer.send(error(code, "refused"))
@@ -482,19 +482,25 @@ class Writes(Case):
         self.assertIn("not confirmed", err)
 
     def test_95_an_xfer_peer_is_asked(self):
-        for known, status in ((sha256(CONTENT), 0), (sha256(b"other"), 3)):
-            with self.subTest(status=status):
-                def play(peer, asked, known=known):
+        """One that has to compute the digest first is asked again for that version."""
+        right, wrong = (("sha256", sha256(content)) for content in (CONTENT, b"other"))
+        later = ("sha256", "later:v1")
+        for answers, status in (((right,), 0), ((later, right), 0), ((wrong,), 3),
+                                ((later, wrong), 3), ((later, later), 3)):
+            with self.subTest(answers=answers):
+                def play(peer, asked, answers=answers):
                     asked = dict(asked[3])
                     answer = peer.ask(oack((b"sha256", asked[b"sha256"])))
                     for n in (1, 2, 3):
                         self.assertEqual(answer[:2], ("DATA", n))
                         answer = peer.ask(ack(n))
                     self.assertEqual(answer[:2], ("DATA", 4))
-                    packet = server_of[0].raw()
-                    self.assertEqual(packet[:4], b"\0\1f\0")
-                    with Peer(server_of[0].came) as again:
-                        self.assertEqual(again.ask(oack((b"sha256", known)))[0], "ERROR")
+                    for i, value in enumerate(answers):
+                        packet = server_of[0].raw()
+                        self.assertEqual(packet[:4], b"\0\1f\0")
+                        self.assertIn(b"sha256\0v1\0" if i else b"sha256\0" b"0\0", packet)
+                        with Peer(server_of[0].came) as again:
+                            self.assertEqual(again.ask(oack(value))[0], "ERROR")
                 server_of = []
                 self.make("source", CONTENT)
                 with FakeServer(play) as server:
@@ -519,6 +525,22 @@ class Writes(Case):
 
 
 class Verified(Case):
+    def test_a_put_is_verified_by_what_the_server_says(self):
+        """An ACK of the last block counts as proof only where the server said that it would check."""
+        def play(peer, asked, *answer):
+            took = take_file(peer, asked, first=oack(*answer))
+            self.assertEqual(took, CONTENT)
+        digest = ("sha256", sha256(CONTENT))
+        self.assertIn("  verified\n", self.put(lambda *args: play(*args, digest)))
+        for options in ((("tsize", len(CONTENT)),), (("blksize", 512),)):
+            err = self.put(lambda *args, o=options: play(*args, *o))
+            self.assertIn("  unverified\n", err)
+
+        def play_other(peer, asked):
+            answer = oack(("sha256", sha256(b"another")))
+            self.assertEqual(peer.ask(answer)[:2], ("ERROR", 8))
+        self.put(play_other, status=3)
+
     def test_require_verified(self):
         def play_get(peer, asked):
             self.assertEqual(peer.ask(data(1, CONTENT[:512]))[0], "ERROR")
@@ -534,25 +556,41 @@ class Verified(Case):
             self.assertIn("cannot be verified", op(play_oack, "--require-verified", status=5))
 
     def later(self, answers, *args, status=0):
-        """A server that has the digest only after the transfer; answers: its values then."""
+        """A server that has the digest only after the transfer; answers: what it says then, None for
+        a server that has gone."""
         def play(peer, asked):
             self.assertEqual(peer.ask(oack(("sha256", "later:v1"))), ("ACK", 0))
             serve_file(peer, asked, CONTENT)
             packet = server_of[0].raw()
             self.assertIn(b"sha256\0v1\0", packet)
+            if answers is None:
+                server_of[0].close()
+                return
             with Peer(server_of[0].came) as again:
-                self.assertEqual(again.ask(answers)[0], "ERROR")
+                again.send(answers)
+                if answers[:2] == b"\0\6":
+                    self.assertEqual(again.recv()[0], "ERROR")
         server_of = []
         with FakeServer(play) as server:
             server_of.append(server)
-            _, err = self.xfer("get", "--timeout", "2", "--retries", "0", *args, self.url(server),
-                               self.path("f"), status=status)
+            out, err = self.xfer("get", "--timeout", "2", "--retries", "0", *args,
+                                 self.url(server), self.path("f"), status=status)
         self.assertNoLeftovers(self.tmp)
+        self.out = out
         return err
 
     def test_a_digest_that_comes_later(self):
         self.assertIn("  verified", self.later(oack(("sha256", sha256(CONTENT)))))
         self.assertEqual(self.read("f"), CONTENT)
+
+    def test_counters_are_of_the_transfer_alone(self):
+        """What the question for a digest took is told apart, and in no total."""
+        err = self.later(oack(("sha256", sha256(CONTENT))), "-v", "--json")
+        self.assertRegex(err, r"6 datagrams sent, 0 blocks again, 5 received, 0 timeouts, RTT ")
+        self.assertEqual(err.count("blocks again"), 1)
+        self.assertRegex(err, r"digest asked for: 2 datagrams sent, 1 received")
+        for record in map(json.loads, self.out.splitlines()):
+            self.assertEqual((record["packets_sent"], record["packets_received"]), (6, 5), record)
 
     def test_a_digest_that_comes_later_and_differs(self):
         self.later(oack(("sha256", sha256(b"else"))), status=5)
@@ -565,10 +603,28 @@ class Verified(Case):
         self.assertFalse(os.path.exists(self.path("f")))
 
     def test_a_digest_that_never_comes(self):
-        self.assertIn("unverified", self.later(oack(("blksize", 512))))
-        os.unlink(self.path("f"))
-        self.later(oack(("blksize", 512)), "--require-verified", status=5)
-        self.assertFalse(os.path.exists(self.path("f")))
+        """A server that cannot tell the digest after all: that is said, and is no success for who
+        wants no less."""
+        for answer, why in ((oack(("blksize", 512)), "did not come\n"),
+                            (error(1, "not found"), "did not come: not found"),
+                            (data(1, b"x"), "did not come\n")):
+            with self.subTest(answer=answer):
+                err = self.later(answer)
+                self.assertRegex(err, "^xfer: warning: f: the digest that the server promised " + why)
+                self.assertIn("  unverified\n", err)
+                self.assertEqual(self.read("f"), CONTENT)
+                os.unlink(self.path("f"))
+                err = self.later(answer, "--require-verified", status=5)
+                self.assertIn("the digest that the server promised " + why, err)
+                self.assertFalse(os.path.exists(self.path("f")))
+
+    def test_a_server_that_is_lost_before_it_tells_the_digest(self):
+        """Nothing is published: it knows digests, so that what came counts when it is verified."""
+        for options in ((), ("--require-verified",)):
+            with self.subTest(options=options):
+                err = self.later(None, *options, status=3)
+                self.assertIn("the digest that the server promised did not come: ", err)
+                self.assertFalse(os.path.exists(self.path("f")))
 
 
 if __name__ == "__main__":

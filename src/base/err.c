@@ -99,7 +99,7 @@ int err_from_wire(const char *name, unsigned code)
 int err_from_tftp(unsigned code, const char *text, size_t n)
 {
     static const enum xfer_err nearest_tftp[] = {XFER_EREMOTE,  XFER_ENOTFOUND, XFER_EPERM,
-                                                 XFER_ENOSPACE, XFER_EPROTO,    XFER_ELOST,
+                                                 XFER_ENOSPACE, XFER_EUNKNOWN,  XFER_ELOST,
                                                  XFER_EEXISTS,  XFER_EPERM,     XFER_EUNKNOWN};
 
     for (size_t i = 0; i < N_ROWS; i++) {

@@ -8,7 +8,7 @@ fault_tests = \
 
 check_LTLIBRARIES += tests/fault/preload.la
 tests_fault_preload_la_SOURCES = tests/fault/preload.c
-tests_fault_preload_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+tests_fault_preload_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 
 if HAVE_PYTHON3
 TESTS += $(fault_tests)

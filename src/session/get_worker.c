@@ -12,8 +12,8 @@
 #include "session/body.h"
 #include "session/dest.h"
 #include "session/landings.h"
-#include "session/peer.h"
 #include "session/stop.h"
+#include "session/worker.h"
 
 #define ASKED_MAX 64              /* each holds an open temporary */
 #define DISCARD_MAX (1024 * 1024) /* of a body that we cannot take; more: connect anew */
@@ -30,40 +30,35 @@ struct asked {
     uint64_t moved;
 };
 
-struct worker {
-    struct copy *c;
-    struct peer peer;
-    struct digest *digest;
-    struct job_list redo;
+struct getter {
+    struct worker w;
     struct asked ring[ASKED_MAX];
-    size_t first, n;
-    size_t window; /* files to ask for at once; see adapt */
-    size_t share;  /* files that may be open here at once */
-    size_t landed; /* at most so many of them wait for their sync */
-    bool no_more;
-    bool hung_up;              /* we ended the connection ourselves: no loss, no waiting */
+    size_t first;              /* of w.n */
+    size_t window;             /* files to ask for at once; see adapt */
+    size_t share;              /* files that may be open here at once */
+    size_t landed;             /* at most so many of them wait for their sync */
     struct landings *landings; /* files that wait for their sync */
 };
 
 /* ---- targets ---- */
 
-static void part_id(const struct worker *w, const struct job *j, uint8_t id[16])
+static void part_id(const struct getter *g, const struct job *j, uint8_t id[16])
 {
     char key[PATH_CLEAN_MAX + 600];
     uint8_t sum[DIGEST_LEN];
 
-    copy_remote_name(w->c, j->remote, key, sizeof key);
+    copy_remote_name(g->w.c, j->remote, key, sizeof key);
     digest_of(key, strlen(key), sum);
     memcpy(id, sum, 16);
 }
 
 /* Hashes what a part holds; a part that cannot be read starts anew. */
-static int read_part(struct worker *w, struct asked *a)
+static int read_part(struct getter *g, struct asked *a)
 {
     a->digest = digest_new();
     if (!a->digest)
         return -ENOMEM;
-    int r = body_hash(&w->peer.ch, a->w.fd, a->w.offset, a->digest, NULL, NULL);
+    int r = body_hash(&g->w.peer.ch, a->w.fd, a->w.offset, a->digest, NULL, NULL);
     if (r < 0) {
         digest_reset(a->digest);
         r = store_write_restart(&a->w);
@@ -72,27 +67,27 @@ static int read_part(struct worker *w, struct asked *a)
     return r;
 }
 
-static int open_target(struct worker *w, struct asked *a)
+static int open_target(struct getter *g, struct asked *a)
 {
-    const struct xfer_copy_opts *o = w->c->o;
+    const struct xfer_copy_opts *o = g->w.c->o;
     struct job *j = a->job;
     uint8_t id[16];
     struct store_write_opts wo = {.replace = o->no_clobber ? STORE_NEW : STORE_REPLACE,
                                   .mkpath = o->mkpath || j->in_tree};
 
     if (!o->no_resume && (!j->known || j->size >= COPY_RESUME_MIN)) {
-        part_id(w, j, id);
+        part_id(g, j, id);
         wo.resume_id = id;
     }
     int r = store_write_open(j->store, j->path, &wo, &a->w);
-    if (r == 0 && copy_made(w->c, &a->w.target))
+    if (r == 0 && copy_made(g->w.c, &a->w.target))
         return -XFER_ECOLLISION;
     if (r == -XFER_EBUSY) { /* somebody else receives the same: do without a part */
         wo.resume_id = NULL;
         r = store_write_open(j->store, j->path, &wo, &a->w);
     }
     if (r == 0 && a->w.offset)
-        r = read_part(w, a);
+        r = read_part(g, a);
     return r;
 }
 
@@ -106,13 +101,13 @@ static void close_target(struct asked *a, bool keep)
     a->digest = NULL;
 }
 
-static int write_stream(struct worker *w, const uint8_t *p, size_t n)
+static int write_stream(struct getter *g, const uint8_t *p, size_t n)
 {
     while (n) {
         ssize_t k = write(STDOUT_FILENO, p, n);
         if (k < 0 && errno == EAGAIN) {
             struct pollfd f[2] = {{.fd = STDOUT_FILENO, .events = POLLOUT},
-                                  {.fd = stop_fd(w->c->o->net.stop), .events = POLLIN}};
+                                  {.fd = stop_fd(g->w.c->o->net.stop), .events = POLLIN}};
             poll(f, 2, -1);
             k = f[1].revents ? -1 : 0;
             errno = f[1].revents ? ECANCELED : 0;
@@ -126,7 +121,7 @@ static int write_stream(struct worker *w, const uint8_t *p, size_t n)
 }
 
 struct sink {
-    struct worker *w;
+    struct getter *g;
     struct asked *a;
 };
 
@@ -136,7 +131,7 @@ static int sink_write(void *arg, const void *p, size_t n)
 
     if (!s->a->job->stream)
         return store_write(&s->a->w, p, n);
-    int r = write_stream(s->w, p, n);
+    int r = write_stream(s->g, p, n);
     if (r == 0)
         s->a->job->out_bytes += n;
     return r;
@@ -157,39 +152,39 @@ static size_t fair_share(const struct xfer_copy_opts *o)
 }
 
 /* How many may be on their way at once: half of the share, since others wait for their sync. */
-static size_t ask_max(const struct worker *w)
+static size_t ask_max(const struct getter *g)
 {
-    return w->share / 2 < ASKED_MAX ? w->share / 2 : ASKED_MAX;
+    return g->share / 2 < ASKED_MAX ? g->share / 2 : ASKED_MAX;
 }
 
 /* What one connection has asked for no other can take. Beside others it takes one file at a time,
  * and more as long as they turn out to be small: those cost round trips, not time. */
-static void adapt(struct worker *w, uint64_t size)
+static void adapt(struct getter *g, uint64_t size)
 {
-    if (w->c->o->jobs > 1)
-        w->window = size >= SMALL_MAX ? 1 : w->window < ASKED_MAX ? 2 * w->window : ASKED_MAX;
+    if (g->w.c->o->jobs > 1)
+        g->window = size >= SMALL_MAX ? 1 : g->window < ASKED_MAX ? 2 * g->window : ASKED_MAX;
 }
 
-static void settle(struct worker *w)
+static void settle(struct getter *g)
 {
-    landings_settle(w->landings);
-    w->landed = 0;
+    landings_settle(g->landings);
+    g->landed = 0;
 }
 
 /* ---- asking ---- */
 
-static struct asked *head(struct worker *w)
+static struct asked *head(struct getter *g)
 {
-    return &w->ring[w->first];
+    return &g->ring[g->first];
 }
 
-static void pop(struct worker *w)
+static void pop(struct getter *g)
 {
-    w->first = (w->first + 1) % ASKED_MAX;
-    w->n--;
+    g->first = (g->first + 1) % ASKED_MAX;
+    g->w.n--;
 }
 
-static int send_get(struct worker *w, struct asked *a)
+static int send_get(struct getter *g, struct asked *a)
 {
     struct wire_msg m;
 
@@ -203,7 +198,7 @@ static int send_get(struct worker *w, struct asked *a)
         m.keys |= WIRE_K_ETAG;
         memcpy(m.etag, a->job->out_etag, sizeof m.etag);
     }
-    return peer_request(&w->peer, WIRE_GET, a->job->remote, &m);
+    return peer_request(&g->w.peer, WIRE_GET, a->job->remote, &m);
 }
 
 /* What went to standard output cannot be taken back: its digest lives with the job. */
@@ -221,40 +216,42 @@ static int open_stream(struct asked *a)
 /* ---- receiving ---- */
 
 /* The file that was asked for first is done with, one way or the other. */
-static void file_failed(struct worker *w, int err, const char *text, bool keep)
+static void file_failed(struct getter *g, int err, const char *text, bool keep)
 {
-    struct asked *a = head(w);
+    struct asked *a = head(g);
     struct job *j = a->job;
     bool again = err == -XFER_ECHANGED && !j->stream && ++j->tries < COPY_CHANGED_TRIES;
 
-    tally_unmoved(w->c->tally, a->moved);
+    tally_unmoved(g->w.c->tally, a->moved);
     close_target(a, keep);
     if (again)
-        job_list_push(&w->redo, j);
+        job_list_push(&g->w.redo, j);
     else
-        copy_report(w->c, j, XFER_FAILED, err, text);
-    pop(w);
+        copy_report(g->w.c, j, XFER_FAILED, err, text);
+    pop(g);
 }
 
 static int body_moved(void *arg, uint64_t n)
 {
     struct sink *s = arg;
 
-    tally_moved(s->w->c->tally, n, true);
+    tally_moved(s->g->w.c->tally, n, true);
     s->a->moved += n;
-    return copy_pace(s->w->c, n);
+    return copy_pace(s->g->w.c, n);
 }
 
 /* The rest of a body that we cannot take: read past it where it is short, else hang up. */
-static int drop_body(struct worker *w)
+static int drop_body(struct getter *g)
 {
-    int r = body_discard(&w->peer.ch, DISCARD_MAX);
-    w->hung_up = r == -XFER_ETOOLONG;
+    int r = body_discard(&g->w.peer.ch, DISCARD_MAX);
+
+    if (r == -XFER_ETOOLONG)
+        peer_close(&g->w.peer);
     return r;
 }
 
 /* From where the server goes on: as asked, or from the beginning since its file is another one. */
-static int settle_offset(struct worker *w, struct asked *a, const struct wire_msg *m)
+static int settle_offset(struct getter *g, struct asked *a, const struct wire_msg *m)
 {
     uint64_t offset = m->keys & WIRE_K_OFFSET ? m->offset : 0;
 
@@ -264,20 +261,20 @@ static int settle_offset(struct worker *w, struct asked *a, const struct wire_ms
         return -XFER_EPROTO;
     if (a->job->stream)
         return -XFER_ECHANGED;
-    tally_note(w->c->tally, "%s: not the file that was begun: from the beginning", a->job->name);
+    tally_note(g->w.c->tally, "%s: not the file that was begun: from the beginning", a->job->name);
     digest_reset(a->digest);
     a->offset = 0;
     return store_write_restart(&a->w);
 }
 
-static void learn(struct worker *w, struct asked *a, const struct wire_msg *m)
+static void learn(struct getter *g, struct asked *a, const struct wire_msg *m)
 {
     struct job *j = a->job;
 
     if (!j->known && (m->keys & WIRE_K_SIZE))
-        tally_expect(w->c->tally, 0, m->size);
+        tally_expect(g->w.c->tally, 0, m->size);
     j->size = m->keys & WIRE_K_SIZE ? m->size : 0;
-    adapt(w, j->size);
+    adapt(g, j->size);
     if (m->keys & WIRE_K_MTIME)
         j->mtime = m->mtime;
     j->mode = m->keys & WIRE_K_MODE ? m->mode & 0777 : 0;
@@ -286,9 +283,9 @@ static void learn(struct worker *w, struct asked *a, const struct wire_msg *m)
         memcpy(j->out_etag, m->etag, sizeof j->out_etag);
     if (a->offset > j->reached) {
         j->reached = a->offset;
-        peer_progress(&w->peer);
+        peer_progress(&g->w.peer);
     }
-    tally_moved(w->c->tally, a->offset, false);
+    tally_moved(g->w.c->tally, a->offset, false);
     a->moved = a->offset;
 }
 
@@ -316,9 +313,9 @@ static int check_end(const struct asked *a, struct digest *d, const struct body_
     return theirs && memcmp(theirs, sum, DIGEST_LEN) == 0 ? 0 : -XFER_EINTEGRITY;
 }
 
-static int finish_target(struct worker *w, struct asked *a, const uint8_t sum[DIGEST_LEN])
+static int finish_target(struct getter *g, struct asked *a, const uint8_t sum[DIGEST_LEN])
 {
-    const struct xfer_copy_opts *o = w->c->o;
+    const struct xfer_copy_opts *o = g->w.c->o;
     struct store_commit_opts co = {.set_mode = !o->no_preserve && a->job->mode,
                                    .mode = a->job->mode,
                                    .set_mtime = !o->no_preserve,
@@ -329,48 +326,48 @@ static int finish_target(struct worker *w, struct asked *a, const uint8_t sum[DI
 }
 
 /* Everything has arrived and is what the server read: the file gets its name. */
-static void land(struct worker *w, const uint8_t sum[DIGEST_LEN], uint64_t received)
+static void land(struct getter *g, const uint8_t sum[DIGEST_LEN], uint64_t received)
 {
-    struct asked *a = head(w);
+    struct asked *a = head(g);
     int r = 0;
 
     if (!a->job->stream)
-        r = finish_target(w, a, sum);
-    if (r == 0 && !a->job->stream && w->c->o->sync == XFER_SYNC_BATCH) {
+        r = finish_target(g, a, sum);
+    if (r == 0 && !a->job->stream && g->w.c->o->sync == XFER_SYNC_BATCH) {
         digest_free(a->digest);
-        landings_add(w->landings, a->job, &a->w, a->offset, sum);
-        if (++w->landed >= w->share - ask_max(w))
-            settle(w);
-        pop(w);
+        landings_add(g->landings, a->job, &a->w, a->offset, sum);
+        if (++g->landed >= g->share - ask_max(g))
+            settle(g);
+        pop(g);
         return;
     }
     if (r == 0 && !a->job->stream)
-        r = store_write_publish(&a->w, w->c->o->sync == XFER_SYNC_FILE);
+        r = store_write_publish(&a->w, g->w.c->o->sync == XFER_SYNC_FILE);
     if (r < 0) {
-        file_failed(w, dest_error(r), NULL, false);
+        file_failed(g, dest_error(r), NULL, false);
         return;
     }
     close_target(a, false);
-    copy_report_done(w->c, a->job, a->offset + received, a->offset, sum);
-    pop(w);
+    copy_report_done(g->w.c, a->job, a->offset + received, a->offset, sum);
+    pop(g);
 }
 
 /* A transfer that ended in an error. Returns what it means for the connection. */
-static int body_failed(struct worker *w, const struct body_recv *b, int err)
+static int body_failed(struct getter *g, const struct body_recv *b, int err)
 {
-    if (w->peer.ch.s.err || err == -XFER_EPROTO)
+    if (g->w.peer.ch.s.err || err == -XFER_EPROTO)
         return err;
     if (b->local && (err == -XFER_ECANCELED || err == -XFER_EDEADLINE))
         return err;
-    file_failed(w, b->local ? err : peer_error(err), b->text[0] ? b->text : NULL, false);
-    return b->local ? drop_body(w) : 0;
+    file_failed(g, b->local ? err : peer_error(err), b->text[0] ? b->text : NULL, false);
+    return b->local ? drop_body(g) : 0;
 }
 
-static int take_body(struct worker *w)
+static int take_body(struct getter *g)
 {
-    struct asked *a = head(w);
-    struct sink s = {w, a};
-    struct digest *d = a->digest ? a->digest : w->digest;
+    struct asked *a = head(g);
+    struct sink s = {g, a};
+    struct digest *d = a->digest ? a->digest : g->w.digest;
     struct body_recv b = {
         .write = sink_write, .write_arg = &s, .digest = d, .tick = body_moved, .arg = &s};
     uint8_t sum[DIGEST_LEN];
@@ -378,76 +375,78 @@ static int take_body(struct worker *w)
 
     if (!a->digest)
         digest_reset(d);
-    int r = body_recv(&w->peer.ch, &b, &end);
+    int r = body_recv(&g->w.peer.ch, &b, &end);
     if (r < 0)
-        return body_failed(w, &b, r);
+        return body_failed(g, &b, r);
     r = check_end(a, d, &b, &end, sum);
     if (r < 0)
-        file_failed(w, r, NULL, false);
+        file_failed(g, r, NULL, false);
     else
-        land(w, sum, b.received);
-    peer_progress(&w->peer);
+        land(g, sum, b.received);
+    peer_progress(&g->w.peer);
     return 0;
 }
 
-static int take_reply(struct worker *w)
+static int answer(void *self)
 {
-    struct asked *a = head(w);
+    struct getter *g = self;
+    struct asked *a = head(g);
     struct wire_msg m;
 
-    int r = peer_recv(&w->peer, &m);
+    int r = peer_recv(&g->w.peer, &m);
     if (r < 0)
         return r;
     if (m.verb != WIRE_REPLY || (m.code != 200 && m.code < 400))
         return -XFER_EPROTO;
     if (m.code >= 400) {
-        file_failed(w, m.error,
+        file_failed(g, m.error,
                     m.error == -XFER_EISDIR ? "is a directory (-r gets it whole)" : NULL, true);
-        peer_progress(&w->peer);
+        peer_progress(&g->w.peer);
         return 0;
     }
-    r = is_own_target(a, &m) ? -XFER_ESAMEFILE : settle_offset(w, a, &m);
+    r = is_own_target(a, &m) ? -XFER_ESAMEFILE : settle_offset(g, a, &m);
     if (r == -XFER_EPROTO)
         return r;
     if (r < 0) {
-        file_failed(w, r, NULL, true);
-        return drop_body(w);
+        file_failed(g, r, NULL, true);
+        return drop_body(g);
     }
-    learn(w, a, &m);
-    return take_body(w);
+    learn(g, a, &m);
+    return take_body(g);
 }
 
 /* ---- jobs ---- */
 
-static int ask(struct worker *w, struct job *j)
+static int begin(void *self, struct job *j)
 {
-    struct asked *a = &w->ring[(w->first + w->n) % ASKED_MAX];
+    struct getter *g = self;
+    struct asked *a = &g->ring[(g->first + g->w.n) % ASKED_MAX];
 
     *a = (struct asked){.job = j, .w = {.fd = -1, .dir_fd = -1}};
     if (j->began == 0)
         j->began = clock_now();
-    int r = j->stream ? open_stream(a) : open_target(w, a);
+    int r = j->stream ? open_stream(a) : open_target(g, a);
     if (r < 0)
         close_target(a, true);
-    if ((r == -EMFILE || r == -ENFILE) && (w->n || w->landed)) { /* these hold descriptors */
-        job_list_push(&w->redo, j);
-        settle(w);
-        return w->n ? take_reply(w) : 0;
+    if ((r == -EMFILE || r == -ENFILE) && (g->w.n || g->landed)) { /* these hold descriptors */
+        job_list_push(&g->w.redo, j);
+        settle(g);
+        return g->w.n ? answer(g) : 0;
     }
     if (r < 0) {
-        bool exists = r == -XFER_EEXISTS && w->c->o->no_clobber;
-        copy_report(w->c, j, exists ? XFER_UNCHANGED : XFER_FAILED, exists ? 0 : dest_error(r),
+        bool exists = r == -XFER_EEXISTS && g->w.c->o->no_clobber;
+        copy_report(g->w.c, j, exists ? XFER_UNCHANGED : XFER_FAILED, exists ? 0 : dest_error(r),
                     r == -XFER_ENOTREG ? xfer_strerror(r) : NULL);
         return 0;
     }
-    w->n++;
-    return send_get(w, a);
+    g->w.n++;
+    return send_get(g, a);
 }
 
 /* Whether -n or -u makes a job needless; then it has been reported. */
-static bool is_unchanged(struct worker *w, struct job *j)
+static bool is_unchanged(struct getter *g, struct job *j)
 {
-    const struct xfer_copy_opts *o = w->c->o;
+    const struct xfer_copy_opts *o = g->w.c->o;
     uint8_t sum[DIGEST_LEN];
     struct stat sb;
 
@@ -461,89 +460,49 @@ static bool is_unchanged(struct worker *w, struct job *j)
         same = same || copy_same_times(j->size, j->mtime, (uint64_t)sb.st_size, sb.st_mtim);
     if (o->update == XFER_UPDATE_DIGEST && j->sum_known && (uint64_t)sb.st_size == j->size)
         same = same ||
-               (copy_local_sum(w->c, fd, &sb, sum) == 0 && memcmp(sum, j->sum, DIGEST_LEN) == 0);
+               (copy_local_sum(g->w.c, fd, &sb, sum) == 0 && memcmp(sum, j->sum, DIGEST_LEN) == 0);
     close(fd);
     if (same)
-        copy_report(w->c, j, XFER_UNCHANGED, 0, NULL);
+        copy_report(g->w.c, j, XFER_UNCHANGED, 0, NULL);
     return same;
 }
 
-/* 1 with a job, 0 when there is none now. */
-static int next_job(struct worker *w, struct job **j)
+static int next(void *self, struct job **j)
 {
-    bool room = w->n < ask_max(w) && w->n < w->window;
+    struct getter *g = self;
 
-    *j = room ? job_list_pop(&w->redo) : NULL;
-    if (*j || w->no_more || !room)
-        return *j != NULL;
-    int got = job_queue_pop(&w->c->queue, w->n == 0, j);
-    w->no_more = got < 0;
-    return got > 0;
+    do {
+        bool room = g->w.n < ask_max(g) && g->w.n < g->window;
+        *j = room ? worker_next(&g->w, g->w.n == 0) : NULL;
+    } while (*j && is_unchanged(g, *j));
+    return *j != NULL;
 }
 
-static int run_jobs(struct worker *w)
+/* What had not arrived is asked for again; parts go on where they were. */
+static void recall(void *self)
 {
-    for (;;) {
-        struct job *j;
-        int r = next_job(w, &j);
-        if (r > 0 && !is_unchanged(w, j)) {
-            if (w->c->o->dry_run)
-                copy_report(w->c, j, XFER_WOULD, 0, NULL);
-            else
-                r = ask(w, j);
-        } else if (r == 0 && w->n) {
-            r = take_reply(w);
-        } else if (r == 0 && w->no_more && !w->redo.n) {
-            return 0;
-        }
-        if (r < 0)
-            return r;
-    }
-}
+    struct getter *g = self;
 
-/* The connection is gone: what had not arrived is asked for again, parts go on where they were. */
-static void recall_asked(struct worker *w)
-{
-    for (; w->n; pop(w)) {
-        struct asked *a = head(w);
-        tally_unmoved(w->c->tally, a->moved);
+    for (; g->w.n; pop(g)) {
+        struct asked *a = head(g);
+        tally_unmoved(g->w.c->tally, a->moved);
         close_target(a, true);
-        job_list_push(&w->redo, a->job);
+        job_list_push(&g->w.redo, a->job);
     }
 }
+
+static const struct worker_ops get_ops = {next, begin, answer, recall};
 
 void get_worker(struct copy *c, unsigned index)
 {
-    struct worker w = {.c = c, .digest = digest_new(), .landings = landings_new(c)};
+    struct getter g = {.landings = landings_new(c)};
 
     (void)index;
-    w.share = fair_share(c->o);
-    w.window = c->o->jobs > 1 ? 1 : ASKED_MAX;
-    job_list_init(&w.redo);
-    peer_init(&w.peer, &c->o->net, &c->remote, c->tally, c->deadline, c->o->limit_rate);
-    int r = w.digest && w.landings ? 0 : -ENOMEM;
-    bool wanted = job_queue_wait(&c->queue);
-    while (r == 0 && wanted) {
-        r = peer_open(&w.peer);
-        if (r < 0)
-            break;
-        r = run_jobs(&w);
-        if (r == 0)
-            break;
-        recall_asked(&w);
-        if (w.hung_up)
-            peer_close(&w.peer);
-        r = w.hung_up ? 0 : peer_lost(&w.peer, r);
-        w.hung_up = false;
-        w.no_more = w.no_more || job_queue_is_done(&c->queue);
-        if (w.no_more && !w.redo.n)
-            break;
-    }
-    settle(&w);
-    if (r < 0)
-        copy_give_up(c, r, w.redo.n);
-    job_list_free(&w.redo);
-    peer_close(&w.peer);
-    digest_free(w.digest);
-    landings_free(w.landings);
+    g.share = fair_share(c->o);
+    g.window = c->o->jobs > 1 ? 1 : ASKED_MAX;
+    worker_init(&g.w, c);
+    int r = g.landings ? worker_run(&g.w, &get_ops, &g) : -ENOMEM;
+    settle(&g);
+    worker_end(&g.w, r);
+    landings_free(g.landings);
 }

@@ -151,19 +151,41 @@ int job_queue_pop(struct job_queue *q, bool wait, struct job **ret)
     return r;
 }
 
+void job_queue_return(struct job_queue *q, struct job_list *l)
+{
+    struct job *j;
+
+    pthread_mutex_lock(&q->mutex);
+    while ((j = job_list_pop(l)))
+        job_list_push(&q->list, j);
+    pthread_cond_broadcast(&q->filled);
+    pthread_mutex_unlock(&q->mutex);
+}
+
+void job_queue_join(struct job_queue *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    q->workers++;
+    pthread_mutex_unlock(&q->mutex);
+}
+
 bool job_queue_wait(struct job_queue *q)
 {
     pthread_mutex_lock(&q->mutex);
     wait_to_take(q);
     bool found = q->list.first && !q->aborted;
+    if (!found)
+        q->workers--;
     pthread_mutex_unlock(&q->mutex);
     return found;
 }
 
-bool job_queue_is_done(struct job_queue *q)
+bool job_queue_leave(struct job_queue *q)
 {
     pthread_mutex_lock(&q->mutex);
-    bool done = q->aborted || (q->closed && !q->list.first);
+    bool others = q->workers > 1;
+    if (others)
+        q->workers--;
     pthread_mutex_unlock(&q->mutex);
-    return done;
+    return others;
 }

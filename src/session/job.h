@@ -63,8 +63,9 @@ struct job_queue {
     size_t takers, givers; /* who wait for that: nobody is woken otherwise */
     struct job_list list;
     size_t max;
-    bool closed;  /* no more will be pushed */
-    bool aborted; /* nobody takes any more */
+    size_t workers; /* who joined and have not left */
+    bool closed;    /* no more will be pushed */
+    bool aborted;   /* nobody takes any more */
 };
 
 void job_queue_init(struct job_queue *q, size_t max);
@@ -76,10 +77,16 @@ void job_queue_close(struct job_queue *q);
 void job_queue_abort(struct job_queue *q);
 /* 1 with a job; 0: none now (only without wait); -1: there will be none any more. */
 int job_queue_pop(struct job_queue *q, bool wait, struct job **ret);
-/* Waits until there is a job, or never will be one (false). Who connects only then does not take
- * the place of the connection that finds the jobs, where a server has few. */
+/* Jobs that could not be moved, for whoever takes them: behind all others. */
+void job_queue_return(struct job_queue *q, struct job_list *l);
+
+/* Who takes jobs joins first. Those who have joined may return some until they leave. */
+void job_queue_join(struct job_queue *q);
+/* Waits until there is a job; where there will be none any more it leaves, and returns false. Who
+ * connects only then does not take the place of the connection that finds the jobs, where a server
+ * has few. */
 bool job_queue_wait(struct job_queue *q);
-/* Whether pop would say -1. */
-bool job_queue_is_done(struct job_queue *q);
+/* Leaves the jobs to the others; false when there are none, and it has to go on. */
+bool job_queue_leave(struct job_queue *q);
 
 #endif

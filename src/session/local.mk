@@ -73,4 +73,6 @@ libsession_la_SOURCES = \
 	src/session/tftp_transfer.c \
 	src/session/tftp_transfer.h \
 	src/session/turnaway.c \
-	src/session/turnaway.h
+	src/session/turnaway.h \
+	src/session/worker.c \
+	src/session/worker.h

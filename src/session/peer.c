@@ -74,7 +74,7 @@ static int connect_once(struct peer *p)
         return r;
     }
     p->open = true;
-    p->greeted = false;
+    p->greeted = p->served = false;
     p->ch.checks = true;
     p->ch.s.idle = clock_from_seconds(p->o->timeout);
     p->ch.s.deadline = p->deadline;
@@ -169,6 +169,7 @@ static int screen(struct peer *p, struct wire_msg *m)
         return 0;
     if (m->verb == WIRE_REPLY && (m->code == 421 || m->code == 425)) /* no room, or given up on */
         return p->ch.s.err = m->error;
+    p->served = true;
     m->error = peer_error(m->error);
     return 1;
 }

@@ -14,6 +14,7 @@ struct peer {
     uint64_t rate;    /* declared in the hello: why we may be slow */
     struct chan ch;
     bool open, greeted;
+    bool served;       /* this connection was answered other than with "no room" */
     bool ever;         /* a server has answered here once */
     unsigned attempts; /* since the last progress */
 };

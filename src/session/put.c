@@ -334,28 +334,37 @@ static int ask_time(struct peer *p, const struct job_dir *d)
     return peer_request(p, WIRE_MKDIR, d->path, &m);
 }
 
+static int ask_times(struct peer *p, void *arg)
+{
+    struct copy *c = arg;
+    struct wire_msg m;
+    size_t asked = 0;
+    int r = 0;
+
+    for (struct job_dir *d = c->dirs; d && r >= 0; d = d->next) {
+        if (!d->mode)
+            continue;
+        r = ask_time(p, d);
+        if (r == 0 && ++asked > COPY_PENDING) {
+            r = peer_recv(p, &m);
+            asked--;
+        }
+    }
+    while (r >= 0 && asked--)
+        r = peer_recv(p, &m);
+    return r < 0 ? r : 0;
+}
+
 /* What fails here is no file's loss: whatever can be said of a directory was said when it was made.
  */
 static void set_dir_times(struct put *u)
 {
     struct copy *c = &u->copy;
-    struct wire_msg m;
-    size_t asked = 0;
     struct peer p;
 
     peer_init(&p, &c->o->net, &c->remote, c->tally, c->deadline, 0);
-    int r = c->dirs ? peer_open(&p) : 0;
-    for (struct job_dir *d = c->dirs; d && r >= 0; d = d->next) {
-        if (!d->mode)
-            continue;
-        r = ask_time(&p, d);
-        if (r == 0 && ++asked > COPY_PENDING) {
-            r = peer_recv(&p, &m);
-            asked--;
-        }
-    }
-    while (r >= 0 && asked--)
-        r = peer_recv(&p, &m);
+    if (c->dirs)
+        query_retry(&p, ask_times, c);
     peer_close(&p);
 }
 

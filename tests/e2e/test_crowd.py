@@ -1,6 +1,7 @@
 """Many at once: pipelined requests, full buffers both ways, more connections than there is room for."""
 
 import contextlib
+import fcntl
 import os
 import re
 import resource
@@ -19,6 +20,15 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as f:
         fields = f.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def locked(file):
+    """Takes the lock of a part, unless somebody has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def small_buffers(addr):
@@ -198,6 +208,34 @@ class Connections(TestCase):
         self.xfer("put", "-r", "-j", "8", self.path("t"), f"{server.addr}/copy/", "--mkpath")
         for copy in (self.path("t"), server.path("copy/t")):
             self.assertTrue(harness.tree(server.path("t")) == harness.tree(copy), copy)
+
+    def test_refused_connections_leave_their_files_to_the_others(self):
+        """Longer than all attempts of one that is refused take."""
+        server = self.serve("--max-connections", "2")
+        for i in range(24):
+            self.make(server.path(f"t/f{i}"), noise(100_000, i))
+        few = ("-r", "-j", "8", "--retries", "2", "--limit-rate", "800K")
+        self.xfer("get", *few, f"{server.addr}/t/", self.path("t"))
+        self.xfer("put", *few, self.path("t"), f"{server.addr}/copy/", "--mkpath")
+        for copy in (self.path("t"), server.path("copy/t")):
+            self.assertTrue(harness.tree(server.path("t")) == harness.tree(copy), copy)
+
+    def test_a_file_that_stays_busy_fails_alone(self):
+        """Somebody holds its part; those before and after it arrive."""
+        server = self.serve()
+        names = [self.make(f"f{i}", noise(2 * MIB, i)) for i in range(5)]
+        cut = start("put", "--limit-rate", "1M", names[2], f"{server.addr}/")
+
+        def part():
+            return next((n for n in os.listdir(server.root) if n.endswith(".part")), None)
+        wait_for(lambda: part() and os.stat(server.path(part())).st_size > 0, "a part")
+        harness.end(cut)
+        with open(server.path(part()), "rb") as held:
+            wait_for(lambda: locked(held), "the part's lock")
+            self.fails(4, "busy", "put", "--retries", "1", *names, f"{server.addr}/")
+        self.assertEqual(sorted(os.listdir(server.root))[1:], ["f0", "f1", "f3", "f4"])
+        self.xfer("put", *names, f"{server.addr}/")
+        self.assertEqual(self.read(server.path("f2")), self.read(names[2]))
 
     def test_a_thousand_requests_at_once(self):
         count, names = 1000, 10

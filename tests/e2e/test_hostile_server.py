@@ -508,6 +508,25 @@ class Puts(HostileServer):
             with self.subTest(answer[:50]):
                 self.put(says(answer), status)
 
+    def test_a_directory_that_was_not_answered_is_asked_for_again(self):
+        """Nothing is in it, so that nothing else brings it there."""
+        asked = []
+
+        def script(peer):
+            peer.line()
+            peer.send(b"XFER/1\n")
+            while line := peer.line():
+                asked.append(line.split()[:2])
+                if line.startswith(b"LIST"):
+                    peer.send(b"200\nENTRY /d type=d mode=0755\nEND count=1\n")
+                elif asked.count(asked[-1]) == 1:
+                    return
+                else:
+                    peer.send(b"201\n")
+        os.makedirs(self.path("t/empty"))
+        self.xfer("put", "-r", "--no-preserve", self.path("t"), f"{self.fake(script).addr}/d")
+        self.assertEqual(asked.count([b"MKDIR", b"/d/t/empty"]), 2, asked)
+
     def test_answers_before_the_body_has_ended(self):
         """One that claims success then is a lie, whatever it says (if it is seen in time)."""
         data = noise(900_000)

@@ -72,10 +72,11 @@ Test(job, a_queue_hands_out_what_came_in_then_says_that_it_is_over)
     cr_expect_eq(j->size, 1);
     job_free(j);
     job_queue_close(&q);
-    cr_expect_not(job_queue_is_done(&q));
+    job_queue_join(&q);
+    cr_expect(job_queue_wait(&q));
     cr_expect_eq(job_queue_pop(&q, true, &j), 1, "what was pushed before is still to be had");
     job_free(j);
-    cr_expect(job_queue_is_done(&q));
+    cr_expect_not(job_queue_wait(&q));
     cr_expect_eq(job_queue_pop(&q, true, &j), -1);
     cr_expect_eq(job_queue_pop(&q, false, &j), -1);
     job_queue_destroy(&q);
@@ -88,14 +89,39 @@ Test(job, aborted_a_queue_gives_and_takes_nothing)
 
     job_queue_init(&q, 4);
     cr_expect_eq(job_queue_push(&q, job(1)), 0);
+    job_queue_join(&q);
     job_queue_abort(&q);
-    cr_expect(job_queue_is_done(&q));
+    cr_expect_not(job_queue_wait(&q));
     cr_expect_eq(job_queue_pop(&q, true, &j), -1);
     cr_expect_null(j);
     cr_expect_eq(job_queue_push(&q, job(2)), -XFER_ECANCELED);
     job_queue_close(&q);
     cr_expect_eq(job_queue_pop(&q, true, &j), -1);
     job_queue_destroy(&q); /* frees what nobody took */
+}
+
+Test(job, what_one_returns_another_takes)
+{
+    struct job_list l;
+    struct job_queue q;
+    struct job *j;
+
+    job_queue_init(&q, 4);
+    job_queue_join(&q);
+    job_queue_join(&q);
+    job_queue_close(&q);
+    job_list_init(&l);
+    job_list_push(&l, job(1));
+    job_queue_return(&q, &l);
+    cr_expect_eq(l.n, 0);
+    cr_expect(job_queue_leave(&q));
+    cr_expect_not(job_queue_leave(&q), "the last one stays");
+    cr_expect(job_queue_wait(&q));
+    cr_expect_eq(job_queue_pop(&q, true, &j), 1);
+    cr_expect_eq(j->size, 1);
+    job_free(j);
+    cr_expect_not(job_queue_wait(&q));
+    job_queue_destroy(&q);
 }
 
 /* ---- threads ---- */

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import socket
+import threading
 
 import harness
 from harness import TestCase, noise
@@ -334,6 +335,49 @@ class Paths(TestCase):
             s.bind(self.path("data/sock"))
             self.refused("zero", (2,))
             self.refused("sock", (2,))
+
+    def swapped(self):
+        """data/f is by turns a file and a link to one outside, data/e a directory and a link to one
+        outside, as fast as it goes."""
+        def turn(name, target):
+            os.symlink(target, self.path("data/new"))
+            os.rename(self.path("data/new"), self.path("data", name))
+        while not self.enough.is_set():
+            turn("f", "../outside")
+            os.rename(self.path("data/e"), self.path("data/away"))
+            turn("e", "../elsewhere")
+            turn("f", "a")
+            os.unlink(self.path("data/e"))
+            os.rename(self.path("data/away"), self.path("data/e"))
+
+    def test_77_symlinks_swapped_between_check_and_use(self):
+        for name in ("elsewhere", "data/e"):
+            os.mkdir(self.path(name))
+        self.make("elsewhere/f", b"secret\n")
+        self.make("data/e/f", b"hello\n")
+        self.make("data/f", b"hello\n")
+        self.enough = threading.Event()
+        swapper = threading.Thread(target=self.swapped)
+        swapper.start()
+        answers = set()
+        try:
+            for name in ["f", "e/f"] * 150:
+                with Peer(self.server.udp_addr) as peer:
+                    answer = peer.ask(rrq(name))
+                    answers.add(answer[0] if answer[0] == "ERROR" else answer)
+                    peer.send(ack(1))
+            for name in ["f", "e/f", "e/new"] * 100:
+                with Peer(self.server.udp_addr) as peer:
+                    if peer.ask(wrq(name)) == ("ACK", 0):
+                        answers.add(peer.ask(data(1, b"hello\n"))[0])
+        finally:
+            self.enough.set()
+            swapper.join()
+        self.assertLessEqual(answers, {"ERROR", ("DATA", 1, b"hello\n"), "ACK"})
+        self.assertLessEqual({"ERROR", ("DATA", 1, b"hello\n")}, answers)
+        self.assertEqual(self.read("outside"), b"secret\n")
+        self.assertEqual(self.read("elsewhere/f"), b"secret\n")
+        self.assertEqual(os.listdir(self.path("elsewhere")), ["f"])
 
     def test_78_not_readable_not_writable(self):
         if os.geteuid() == 0:

@@ -302,6 +302,44 @@ class Windows(Case):
         self.assertEqual(peer.recv(), ("ACK", 5))
 
 
+    def fetch_in_order(self, name, window):
+        """Reads as RFC 7440 has it, with what a small receive buffer left: (bytes, datagrams)."""
+        with Peer(self.server.udp_addr, rcvbuf=4096) as peer:
+            answer = peer.ask(rrq(name, ("blksize", 1428), ("windowsize", window)))
+            self.assertEqual(dict(answer[1])[b"windowsize"], str(window).encode())
+            peer.send(ack(0))
+            got, n, acked, told, came = b"", 0, 0, None, 0
+            while True:
+                answer, came = peer.recv(), came + 1
+                if answer[1] == n + 1:
+                    got, n = got + answer[2], n + 1
+                    if len(answer[2]) < 1428:
+                        peer.send(ack(n))
+                        return got, came
+                elif answer[1] <= n or told == n:
+                    continue
+                else:
+                    told = n
+                if n - acked == window or told == n:
+                    peer.send(ack(n))
+                    acked = n
+
+    def test_57_a_window_larger_than_the_receive_buffer(self):
+        """The buffer holds three blocks. Bursts become smaller, and it ends: each block goes out some
+        times, and no loss of a window waits for the longest timeouts."""
+        content = noise(300 * 1428 + 5)
+        self.make(self.server.path("w"), content)
+        began = time.monotonic()
+        for window in (8, 64, 500):
+            with self.subTest(window=window):
+                got, came = self.fetch_in_order("w", window)
+                self.assertEqual(sha256(got), sha256(content))
+                self.assertLess(came, 10 * 300)
+                log = self.server.wait_log(rf"GET w .*windowsize={window} .*resent=(\d+) .*ok")
+                self.assertLess(int(log[1]), 40 * 300)
+        self.assertLess(time.monotonic() - began, scaled(30))
+
+
 class Receiver(Case):
     def begin(self, name="b", *options):
         peer = self.peer()

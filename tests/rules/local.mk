@@ -1,6 +1,7 @@
 # What the house promises about its own source and program. Each rule is first shown a planted fault.
 
 rule_tests = \
+	tests/rules/cases.py \
 	tests/rules/docs.py \
 	tests/rules/exports.py \
 	tests/rules/hardening.py \

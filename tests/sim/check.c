@@ -46,12 +46,20 @@ static uint64_t last_tries(const struct world *w)
     return packets;
 }
 
+/* A window may take longer on a slow line than the first timeout, and goes out again. */
+static uint64_t early_timeouts(const struct world *w)
+{
+    const struct node *n = w->node;
+
+    return w->sc->class == SIM_NARROW ? n[0].sm.counts.timeouts + n[1].sm.counts.timeouts : 0;
+}
+
 double sim_storm(const struct world *w)
 {
     const struct scenario *sc = w->sc;
     unsigned window = window_of(w);
     uint64_t quiet = sim_blocks(w) + sim_blocks(w) / window + 8 + last_tries(w);
-    uint64_t packets = sim_packets(w), events = sim_events(w);
+    uint64_t packets = sim_packets(w), events = sim_events(w) + early_timeouts(w);
 
     if (sc->peer == SIM_CRUDE_SENDER || sc->peer == SIM_CRUDE_RECEIVER || packets <= quiet)
         return 0;
@@ -64,6 +72,23 @@ static bool counts_agree(const struct node *n)
         return true;
     return n->sm.counts.sent == n->packets_sent && n->sm.counts.resent <= n->sm.counts.data_sent &&
            n->sm.counts.data_sent == n->data_sent;
+}
+
+/* In lock-step nothing but time sends a block again (RFC 1123, 4.2.3.1), however often its ACK
+ * comes: else everything behind it is sent twice, which no bound on a storm of few packets sees. */
+static bool is_apprentice(const struct node *n)
+{
+    if (n->idle || n->crude || n->sm.p.window > 1)
+        return false;
+    return n->data_sent > n->sm.sent + n->sm.counts.timeouts;
+}
+
+/* And each packet but the first answers one, or a silence. */
+static bool multiplies(const struct node *n)
+{
+    if (n->idle || n->crude || n->sm.p.window > 1)
+        return false;
+    return n->packets_sent > 1 + n->sm.counts.received + n->sm.counts.timeouts;
 }
 
 /* Without loss a transfer is windows times the round trip, and no timer ever fires. */
@@ -111,6 +136,10 @@ const char *sim_check(const struct world *w)
         return "the sender failed";
     if (!counts_agree(client) || !counts_agree(server))
         return "the machine counts what was not sent";
+    if (is_apprentice(client) || is_apprentice(server))
+        return "a block is sent again though no time was out";
+    if (multiplies(client) || multiplies(server))
+        return "one packet is answered by several";
     if (is_slow(w))
         return "it is slow though nothing was lost";
     return sim_storm(w) > SIM_STORM ? "a storm of packets" : NULL;

@@ -272,7 +272,7 @@ struct xfer_serve_opts {
     size_t n_listen;
     bool insecure; /* allow addresses beyond loopback though nothing is encrypted */
     enum xfer_write write;
-    unsigned max_connections; /* 0: 1024 */
+    unsigned max_connections; /* 0: 1024; of UDP one address has a quarter, at least 64 */
     double timeout;           /* seconds without progress until a connection ends; 0: 60 */
     enum xfer_sync sync;
     bool remember;

@@ -87,7 +87,8 @@ static const struct opt serve_rows[] = {
      .min = 1,
      .max = 100000,
      FIELD(max_connections),
-     .help = "serve so many at once, and tell the next one so (default 1024)"},
+     .help = "serve so many at once, and tell the next one so (default 1024); over UDP a quarter "
+             "of them, at least 64, to one address"},
     {.name = "timeout",
      .arg = "TIME",
      .kind = OPT_SECONDS,

@@ -181,6 +181,7 @@ static void raise_descriptor_limit(const struct xfer_serve_opts *o, unsigned con
     rlim_t need = (rlim_t)connections * (o->sync == XFER_SYNC_NONE ? 8 : 520) + 256;
     struct rlimit rl;
 
+    need += o->no_udp ? 0 : 2 * TFTP_LINGERING;
     if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur >= need)
         return;
     rl.rlim_cur = need < rl.rlim_max ? need : rl.rlim_max;

@@ -13,12 +13,11 @@
 #include "base/err.h"
 #include "net/clock.h"
 
-#define LINGER_MAX 1024          /* receivers that are done; beyond, the oldest are let go */
-#define LINGER_AT_STOP CLOCK_SEC /* a server that ends does not wait longer */
-#define REQUESTS_A_TURN 64       /* of one socket, so that none starves */
-#define PER_HOST_MIN 64          /* transfers that one address may have at once; */
-#define PER_HOST_SHARE 4         /* or one in so many of all */
-#define UNHEARD_PER_HOST 8       /* transfers of one address that resend by time alone */
+#define LINGER_AT_STOP (CLOCK_SEC / 5) /* a server that ends does not wait longer */
+#define REQUESTS_A_TURN 64             /* of one socket, so that none starves */
+#define PER_HOST_MIN 64                /* transfers that one address may have at once; */
+#define PER_HOST_SHARE 4               /* or one in so many of all */
+#define UNHEARD_PER_HOST 8             /* transfers of one address that resend by time alone */
 
 /* What belongs to the listening thread alone. */
 struct watch {
@@ -26,7 +25,7 @@ struct watch {
     struct tftp_transfer *lingering, **end;
     unsigned n_lingering;
     int64_t stop_at; /* CLOCK_NEVER: not told to stop yet; else when lingering ends */
-    struct pollfd p[2 + TFTP_LISTEN_MAX + 2 * LINGER_MAX];
+    struct pollfd p[2 + TFTP_LISTEN_MAX + 2 * TFTP_LINGERING];
     uint8_t buf[UDP_DATAGRAM_MAX];
 };
 
@@ -259,7 +258,7 @@ static void take_over_landed(struct watch *w)
         w->n_lingering++;
         t = next;
     }
-    while (w->n_lingering > LINGER_MAX)
+    while (w->n_lingering > TFTP_LINGERING)
         let_go(w, &w->lingering);
 }
 

@@ -10,6 +10,7 @@
 
 #define TFTP_LISTEN_MAX 64
 #define TFTP_RECENT 64
+#define TFTP_LINGERING 1024 /* receivers that are done; beyond, the oldest are let go */
 
 struct tftp_server {
     struct server *srv;     /* constant, as are the next three */

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import threading
+import time
 
 import harness
 from harness import TestCase, noise, sha256
@@ -287,6 +288,21 @@ class Ends(TestCase):
                 peer.send(ack(2))
             self.assertEqual(server.wait(), 0)
             self.assertRegex(server.log(), r"GET a .* ok")
+
+    def test_who_lingers_is_neither_counted_nor_waited_for(self):
+        """A timeout of so many seconds has each of these receivers linger for ten."""
+        with harness.Server("--max-connections", "64") as server:
+            for i in range(200):
+                with Peer(server.udp_addr) as peer:
+                    peer.store(wrq(f"f{i}", ("timeout", 255)), b"small")
+            self.assertEqual(len(os.listdir(server.root)), 200)
+            self.assertNotIn("busy", server.log())
+            with Peer(server.udp_addr) as peer:
+                peer.store(wrq("last", ("timeout", 255)), b"small")
+                self.assertEqual(peer.ask(data(1, b"small")), ("ACK", 1))  # it does linger
+                began = time.monotonic()
+                self.assertEqual(server.stop(), 0)
+                self.assertLess(time.monotonic() - began, 9)
 
     def test_an_idle_server_uses_no_processor(self):
         with harness.Server() as server:

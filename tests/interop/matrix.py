@@ -15,6 +15,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 import time
 
 import peers
@@ -29,6 +30,13 @@ TABLES = {
     ("server", "get"): "`xfer get` from a foreign server",
     ("server", "put"): "`xfer put` to a foreign server",
 }
+HEAD = """\
+Foreign TFTP programs against `xfer` over loopback: `tests/interop/matrix.py --write`
+measured it and `make check` compares it. `ok`: the bytes are equal and the options are
+the ones asked for. Quoted: what the program itself said (of servers: the message that
+came over the wire, or why it did not start). Without an option in the row's name:
+block size 512, window 1.
+"""
 BIG = 33 << 20
 
 
@@ -244,12 +252,7 @@ def read_matrix():
 def write_matrix(cells):
     known = peers.versions()
     used = [p for p in known if not p.startswith("lib")]
-    lines = ["# Interoperability", "",
-             "Foreign TFTP programs against `xfer` over loopback: `tests/interop/matrix.py --write`",
-             "measured it and `make check` compares it. `ok`: the bytes are equal and the options are",
-             "the ones asked for. Quoted: what the program itself said (of servers: the message that",
-             "came over the wire, or why it did not start). Without an option in the row's name:",
-             "block size 512, window 1.", "",
+    lines = ["# Interoperability", "", *HEAD.splitlines(), "",
              *(f"- {package} {known[package]}" for package in sorted(used))]
     for table, title in TABLES.items():
         names = list(of(table[0])[1])
@@ -272,6 +275,11 @@ MEASURED = {}
 EXPECTED, VERSIONS = ({}, {}) if WRITE else read_matrix()
 
 
+def tell(text):
+    """Foreign programs have long sentences."""
+    print(textwrap.fill(text, 100, initial_indent="# ", subsequent_indent="#   "))
+
+
 def measure(test, table, peer):
     found = {}
     for row in ROWS[table]:
@@ -279,14 +287,16 @@ def measure(test, table, peer):
             continue
         start = time.monotonic()
         found[row.title] = test.cell(peer, table[1], row)
-        print(f"# {peer}, {row.title}: {found[row.title]} ({time.monotonic() - start:.2f} s)")
+        tell(f"{peer}, {row.title}: {found[row.title]} ({time.monotonic() - start:.2f} s)")
     MEASURED[table, peer] = found
     if WRITE:
         return
     package = peers.PACKAGES.get(peer, peer)
     now, then = peers.versions().get(package, ""), VERSIONS.get(package, "")
     wrong = differences(found, EXPECTED.get((table, peer), {}), upstream(now) == upstream(then))
-    test.assertEqual(wrong, [], f"{package} {now}, in matrix.md {then}")
+    for line in wrong:
+        tell(line)
+    test.assertEqual(len(wrong), 0, f"{package} {now}, in matrix.md {then}")
 
 
 def case(table, peer):

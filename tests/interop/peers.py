@@ -57,7 +57,7 @@ def said(output):
     return (errors or lines or [""])[0].removeprefix("* ")
 
 
-# ---- clients: the command line for a row; one that has no such option is shown it all the same ----
+# ---- clients: the command line for a row; who has no such option is shown it all the same ----
 
 def tftp_hpa(op, port, remote, local, row):
     command = [program("tftp-hpa", "usr/bin/tftp"), "-m", "ascii" if row.netascii else "binary",

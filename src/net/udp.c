@@ -191,6 +191,7 @@ void udp_listen_send(int fd, const struct addr *local, const struct addr *to, co
 /* What every socket of a transfer has. */
 static void prepare(struct udp *u, int family)
 {
+    struct timeval soon = {.tv_usec = UDP_SOON / 1000};
     socklen_t n = sizeof u->rcvbuf;
 
     if (family == AF_INET6) {
@@ -202,6 +203,7 @@ static void prepare(struct udp *u, int family)
         set_on(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
     }
     set_on(u->fd, SOL_SOCKET, SO_RCVBUF, RCVBUF_WANTED);
+    setsockopt(u->fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
     if (getsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &u->rcvbuf, &n) < 0)
         u->rcvbuf = 0;
     u->gso = true;
@@ -472,19 +474,21 @@ static void reset_slot(struct udp_inbox *in, unsigned i)
 }
 
 /* How many messages, or -1 and errno. */
-static int receive(const struct udp *u)
+static int receive(const struct udp *u, bool wait)
 {
     struct udp_inbox *in = u->inbox;
 
     if (in->slots > 1)
-        return recvmmsg(u->fd, in->msg, in->slots, MSG_DONTWAIT, NULL);
-    ssize_t n = recvmsg(u->fd, &in->msg[0].msg_hdr, MSG_DONTWAIT);
+        return recvmmsg(u->fd, in->msg, in->slots, wait ? MSG_WAITFORONE : MSG_DONTWAIT, NULL);
+    struct msghdr *m = &in->msg[0].msg_hdr; /* one alone is cheaper without it */
+    ssize_t n =
+        recvfrom(u->fd, in->bytes, in->slot, wait ? 0 : MSG_DONTWAIT, m->msg_name, &m->msg_namelen);
     in->msg[0].msg_len = n < 0 ? 0 : (unsigned)n;
     return n < 0 ? -1 : 1;
 }
 
 /* 1 when something was received. */
-static int fill_inbox(struct udp *u)
+static int fill_inbox(struct udp *u, bool wait)
 {
     struct udp_inbox *in = u->inbox;
     int n;
@@ -493,12 +497,12 @@ static int fill_inbox(struct udp *u)
         reset_slot(in, i);
     in->n = in->at = in->used = 0;
     in->off = 0;
-    n = receive(u);
+    n = receive(u, wait && !u->told);
     if (n < 0 && errno != EAGAIN) {
         int r = trouble(u, errno);
         if (r < 0 || !u->told)
             return r;
-        n = receive(u); /* the error stood before what is queued */
+        n = receive(u, false); /* the error stood before what is queued */
     }
     if (n < 0) {
         int told = u->told;
@@ -513,12 +517,12 @@ static int fill_inbox(struct udp *u)
     return n > 0;
 }
 
-int udp_recv(struct udp *u, struct udp_datagram *d)
+static int next_datagram(struct udp *u, struct udp_datagram *d, bool wait)
 {
     struct udp_inbox *in = u->inbox;
 
     if (in->at == in->n) {
-        int r = fill_inbox(u);
+        int r = fill_inbox(u, wait);
         if (r <= 0)
             return r;
     }
@@ -534,6 +538,21 @@ int udp_recv(struct udp *u, struct udp_datagram *d)
         in->off = 0;
     }
     return 1;
+}
+
+bool udp_is_waiting(const struct udp *u)
+{
+    return u->inbox->at < u->inbox->n;
+}
+
+int udp_recv(struct udp *u, struct udp_datagram *d)
+{
+    return next_datagram(u, d, false);
+}
+
+int udp_recv_soon(struct udp *u, struct udp_datagram *d)
+{
+    return next_datagram(u, d, true);
 }
 
 long udp_recv_stranger(struct udp *u, void *buf, size_t cap, struct addr *from)

@@ -5,7 +5,7 @@
  * strangers send there. A client's socket has neither before it knows its peer's port (udp_pin).
  *
  * Invariants
- *  - Nothing here blocks but udp_wait, and a send while the send buffer is full.
+ *  - Nothing here blocks but udp_wait, udp_recv_soon, and a send while the send buffer is full.
  *  - A datagram that was queued before the socket was connected is never taken for the peer's.
  *  - Loss is no error: what the network or a full queue drops is sent again by those above.
  */
@@ -18,8 +18,10 @@
 #include <sys/uio.h>
 
 #include "net/addr.h"
+#include "net/clock.h"
 
 #define UDP_DATAGRAM_MAX 65536 /* more than any has, so that none is cut */
+#define UDP_SOON (8 * CLOCK_SEC / 1000)
 
 /* ---- listening ---- */
 
@@ -85,6 +87,10 @@ struct udp_datagram {
 /* The next datagram, without waiting: 1, 0 when there is none, or an error that ends the transfer
  * (ICMP: -ECONNREFUSED, -EHOSTUNREACH, ...), which comes after all that was received before. */
 int udp_recv(struct udp *u, struct udp_datagram *d);
+/* Whether one is at hand already: then udp_recv calls nobody. */
+bool udp_is_waiting(const struct udp *u);
+/* The same as udp_recv, but waits for it, UDP_SOON at most. */
+int udp_recv_soon(struct udp *u, struct udp_datagram *d);
 /* What came to the companion: its length (at most cap), or 0. */
 long udp_recv_stranger(struct udp *u, void *buf, size_t cap, struct addr *from);
 

@@ -11,10 +11,15 @@
 #include "base/err.h"
 #include "net/clock.h"
 
-#define SPIN_MAX (CLOCK_SEC / 5000)   /* 200 us */
-#define LOOK_EVERY (CLOCK_SEC / 50)   /* at strangers and at stop_fd, while it spins */
-#define PATIENCE 16                   /* waits in vain before spinning is given up for a while */
-#define PROBE_FIRST (CLOCK_SEC / 500) /* of a server that may be gone */
+#define SPIN_MAX (CLOCK_SEC / 5000)     /* 200 us */
+#define LOOK_EVERY (CLOCK_SEC / 50)     /* at strangers and at stop_fd, while it spins */
+#define SPIN_ALONE (CLOCK_SEC / 50000)  /* 20 us of it, before others may have the core */
+#define SWITCH_MIN (CLOCK_SEC / 250000) /* 4 us: what a yield takes if somebody else runs */
+#define PATIENCE 256                    /* waits that are too long, before spinning is left */
+#define IN_VAIN 32                      /* what one is worth that ends without an answer */
+#define REST_MIN 1024                   /* waits without spinning; twice as many each time, */
+#define REST_MAX (64 * 1024)            /* up to here */
+#define PROBE_FIRST (CLOCK_SEC / 500)   /* of a server that may be gone */
 #define IOV_BATCH 64
 
 static int carry_out(struct tftp_drive *d, const struct tftp_actions *acts,
@@ -38,6 +43,7 @@ void tftp_drive_init(struct tftp_drive *d, struct udp *u, const struct tftp_para
     d->deadline = CLOCK_NEVER;
     d->cores = tftp_cores();
     d->patience = PATIENCE;
+    d->rest = REST_MIN;
     d->looked_at = clock_now();
     tftp_sm_init(&d->sm, p, d->looked_at);
 }
@@ -140,9 +146,29 @@ static int make_block(struct tftp_drive *d, uint64_t block)
         return (int)n;
     d->made = block;
     d->last_len = (size_t)n;
-    if (d->last_len < d->sm.p.blksize)
-        tftp_sm_last(&d->sm, block);
     return 0;
+}
+
+/* While the peer is busy: what it will be sent next, as far as there is room behind what it may
+ * still need. */
+static void make_ahead(struct tftp_drive *d)
+{
+    uint64_t end = d->sm.acked + d->slots;
+
+    while (d->blocks && d->made < end && d->last_len == d->sm.p.blksize && d->read_err == 0)
+        d->read_err = make_block(d, d->made + 1);
+}
+
+/* The block is there to be sent; the last one is told of as such. */
+static int need_block(struct tftp_drive *d, uint64_t block)
+{
+    int r = block > d->made ? d->read_err : 0;
+
+    if (r == 0 && block > d->made)
+        r = make_block(d, block);
+    if (r == 0 && block == d->made && d->last_len < d->sm.p.blksize)
+        tftp_sm_last(&d->sm, block);
+    return r;
 }
 
 static int send_blocks(struct tftp_drive *d, uint64_t from, uint64_t end)
@@ -157,10 +183,18 @@ static int send_blocks(struct tftp_drive *d, uint64_t from, uint64_t end)
     return n ? udp_send_many(d->udp, iov, n) : 0;
 }
 
+/* Room for two windows, or one block more than a window that is large. */
+static unsigned slots_for(const struct tftp_drive *d)
+{
+    unsigned window = d->sm.p.window, most = (unsigned)(TFTP_WINDOW_BYTES / stride(d));
+
+    return 2 * window <= most ? 2 * window : most > window ? most : window + 1;
+}
+
 static int do_data(struct tftp_drive *d, const struct tftp_action *a)
 {
     if (!d->blocks) {
-        d->slots = d->sm.p.window;
+        d->slots = slots_for(d);
         d->blocks = malloc(d->slots * stride(d));
         if (!d->blocks)
             return -ENOMEM;
@@ -168,7 +202,7 @@ static int do_data(struct tftp_drive *d, const struct tftp_action *a)
     for (uint64_t b = a->block, end = b + a->count; b < end;) {
         uint64_t stop = b;
         while (stop < end && stop - b < IOV_BATCH && !(d->sm.last && stop > d->sm.last)) {
-            int r = stop > d->made ? make_block(d, stop) : 0;
+            int r = need_block(d, stop);
             if (r < 0)
                 return r;
             stop++;
@@ -353,8 +387,10 @@ static int take_packet(struct tftp_drive *d, const struct tftp_pkt *pkt)
         take_error(d, pkt);
     tftp_sm_packet(&d->sm, pkt, clock_now(), &acts);
     int r = carry_out(d, &acts, pkt);
-    if (r == 0 && d->sm.state == TFTP_S_TRANSFER && d->sent)
+    if (r == 0 && d->sm.state == TFTP_S_TRANSFER && d->sent) {
+        make_ahead(d);
         d->ops->idle(d->arg);
+    }
     d->sent = false;
     return r;
 }
@@ -395,35 +431,70 @@ static int take_datagram(struct tftp_drive *d, const struct udp_datagram *dg)
 
 /* ---- waiting ---- */
 
-/* Spinning pays while the answer is nearly there. Who waits in vain again and again shares a core
- * with the peer, or the peer is slow: then it is left for some waits. */
+/* Spinning pays while the answer is nearly there. Where it does not, it is left for some waits. */
 static bool may_spin(struct tftp_drive *d)
 {
-    if (!d->spin || d->cores < 2 || d->sm.srtt == 0 || d->sm.srtt > SPIN_MAX)
+    if (!d->spin || d->cores < 2 || d->sm.srtt == 0 || d->sm.srtt > 2 * SPIN_MAX)
         return false;
     if (d->crowd && atomic_load_explicit(d->crowd, memory_order_relaxed) > d->cores)
         return false;
-    if (d->patience > 0)
+    if (d->resting == 0)
         return true;
-    if (--d->patience < -4 * PATIENCE)
-        d->patience = PATIENCE / 4;
+    if (--d->resting == 0)
+        d->patience = PATIENCE;
     return false;
 }
 
+static void lose_patience(struct tftp_drive *d, int by)
+{
+    d->patience -= by;
+    if (d->patience > 0)
+        return;
+    d->resting = d->rest;
+    d->rest = d->rest < REST_MAX ? 2 * d->rest : REST_MAX;
+}
+
+static void gain_patience(struct tftp_drive *d)
+{
+    if (d->patience < PATIENCE)
+        d->patience += 2;
+    else
+        d->rest = REST_MIN;
+}
+
+/* Lets others have the core; whether there were any. */
+static bool step_aside(int64_t *now)
+{
+    int64_t before = clock_now();
+
+    sched_yield();
+    *now = clock_now();
+    return *now - before > SWITCH_MIN;
+}
+
+/* What does not come soon may be waiting for this very core, which is then let go: both ends can
+ * run at least, and the kernel sees two where it may have room for one elsewhere. */
 static int spin(struct tftp_drive *d, struct udp_datagram *dg, int64_t until)
 {
-    int64_t now = clock_now(), end = now + SPIN_MAX < until ? now + SPIN_MAX : until;
+    int64_t now = clock_now(), soon = now + SPIN_ALONE;
+    int64_t end = now + SPIN_MAX < until ? now + SPIN_MAX : until;
+    bool shared = false;
+    int r = udp_recv(d->udp, dg);
 
-    while (now < end) {
-        int r = udp_recv(d->udp, dg);
-        if (r != 0) {
-            d->patience = d->patience < PATIENCE ? d->patience + 1 : PATIENCE;
-            return r;
-        }
-        now = clock_now();
+    while (r == 0 && now < end) {
+        if (now < soon)
+            now = clock_now();
+        else if (step_aside(&now))
+            shared = true;
+        r = udp_recv(d->udp, dg);
     }
-    d->patience -= 4;
-    return 0;
+    if (r == 0)
+        lose_patience(d, IN_VAIN);
+    else if (shared)
+        lose_patience(d, 1);
+    else
+        gain_patience(d);
+    return r;
 }
 
 /* What is not looked at on the fast path. */
@@ -441,6 +512,12 @@ static int look_around(struct tftp_drive *d, int64_t until)
     return 0;
 }
 
+/* Whether to wait for it alone: in one call, where looking around takes three. */
+static bool comes_soon(const struct tftp_drive *d, int64_t until)
+{
+    return d->sm.srtt > 0 && d->sm.srtt < UDP_SOON / 2 && until - clock_now() > 2 * UDP_SOON;
+}
+
 /* The next datagram, or what there is to do without one: 1, 0, negative when it is over. */
 static int next_datagram(struct tftp_drive *d, struct udp_datagram *dg)
 {
@@ -448,9 +525,9 @@ static int next_datagram(struct tftp_drive *d, struct udp_datagram *dg)
 
     if (d->deadline < until)
         until = d->deadline;
-    int r = udp_recv(d->udp, dg);
-    if (r == 0 && may_spin(d))
-        r = spin(d, dg, until);
+    int r = udp_is_waiting(d->udp) ? udp_recv(d->udp, dg) : may_spin(d) ? spin(d, dg, until) : 0;
+    if (r == 0)
+        r = comes_soon(d, until) ? udp_recv_soon(d->udp, dg) : udp_recv(d->udp, dg);
     if (r < 0)
         return unreachable(d, r);
     if (r > 0)
@@ -542,7 +619,8 @@ bool tftp_drive_linger(struct tftp_drive *d, int64_t now)
 
 void tftp_drive_linger_out(struct tftp_drive *d)
 {
-    int64_t probe = PROBE_FIRST, probe_at = clock_now() + PROBE_FIRST;
+    int64_t near = 8 * d->sm.srtt, probe = near < PROBE_FIRST ? near : PROBE_FIRST;
+    int64_t probe_at = clock_now() + probe;
 
     while (d->sm.state == TFTP_S_LINGER) {
         int64_t now = clock_now(), until = tftp_sm_deadline(&d->sm);

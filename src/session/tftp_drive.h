@@ -41,15 +41,17 @@ struct tftp_drive {
     unsigned cores;
     atomic_uint *asked_again;  /* server: repetitions of the request; the drive takes them away */
     const atomic_bool *ending; /* server: it waits for nobody whom it sends nothing */
-    int patience;              /* of spinning in vain, see may_spin */
+    int patience;              /* with spinning, see may_spin; */
+    unsigned resting, rest;    /* waits without it: still to come; how many the next time */
     int64_t looked_at;
     int err;                      /* why it failed; 0: it did not (yet) */
     char text[TFTP_TEXT_MAX + 1]; /* what the peer was told, or said; "" where err says it */
     size_t control_len;           /* the request, or the OACK */
     uint8_t control[TFTP_CONTROL_MAX];
-    uint8_t *blocks; /* sender: the datagrams of a window, block b in slot b % slots */
+    uint8_t *blocks; /* sender: datagrams, block b in slot b % slots, more than a window has */
     unsigned slots;
-    uint64_t made;          /* blocks made so far */
+    uint64_t made;          /* blocks made so far, some of them ahead */
+    int read_err;           /* met ahead; told when that block's turn comes */
     size_t last_len;        /* octets in the last of them */
     uint64_t arrived, told; /* octets, here or over there; of them told to ops->moved */
     bool sent;              /* the peer has something to do now */

@@ -15,7 +15,9 @@
 #include "session/sums.h"
 #include "session/tftp_server.h"
 
-#define SUM_BUDGET (CLOCK_SEC / 10) /* that a digest may delay the first answer */
+#define SUM_BUDGET (CLOCK_SEC / 10) /* that a digest may delay the first answer; beyond so much,   \
+                                     */
+#define SUM_FIRST_MAX (4 << 20)     /* hashing while the client is busy takes less in all */
 #define SHOWN_OPTIONS 128
 
 struct tftp_work {
@@ -96,7 +98,7 @@ static int settle_sum(struct tftp_work *k)
 
     if (k->asks_sum && !other && !known)
         known = tftp_recent_get(k->t->ts, k->etag, k->opts.sha256);
-    if (!known && !other) {
+    if (!known && !other && (k->asks_sum || k->st.st_size <= SUM_FIRST_MAX)) {
         int r = sums_compute(k->srv, k->fd, &k->st, k->digest,
                              k->asks_sum ? k->srv->idle : SUM_BUDGET, k->opts.sha256);
         if (r < 0 && r != -XFER_ECHANGED)

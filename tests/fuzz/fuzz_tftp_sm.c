@@ -21,7 +21,8 @@ struct run {
     uint64_t written;
     uint64_t blocks; /* of the file, when we send */
     bool over, done, commit_fails;
-    uint64_t sent; /* packets, by the actions */
+    uint64_t sent;    /* packets, by the actions */
+    unsigned unheard; /* resends allowed to a peer that was never heard */
 };
 
 static void check(bool holds)
@@ -117,6 +118,9 @@ static void invariants(const struct run *r)
     check(sm->burst >= 1 && sm->burst <= sm->p.window);
     check(sm->counts.sent == r->sent);
     check(sm->counts.resent <= sm->counts.data_sent);
+    /* In lock-step only time sends again (RFC 1123, 4.2.3.1); who was never heard gets little. */
+    check(sm->p.window > 1 || sm->counts.data_sent <= sm->sent + sm->counts.timeouts);
+    check(sm->p.client || sm->counts.received > 0 || sm->counts.timeouts <= r->unheard);
     check(sm->p.fixed_rto > 0 || (sm->rto >= TFTP_RTO_MIN && sm->rto <= TFTP_RTO_MAX));
     check(!tftp_sm_over(sm) || tftp_sm_deadline(sm) == INT64_MAX);
     check(tftp_sm_over(sm) || sm->state == TFTP_S_COMMIT || tftp_sm_deadline(sm) < INT64_MAX);
@@ -160,6 +164,12 @@ static void tick(struct run *r)
     check(tftp_sm_over(&r->sm) || tftp_sm_deadline(&r->sm) > r->now); /* no busy loop */
 }
 
+static void asked_again(struct run *r)
+{
+    tftp_sm_asked_again(&r->sm, 1);
+    r->unheard++;
+}
+
 static void event(struct run *r, const uint8_t *e)
 {
     struct tftp_actions acts;
@@ -182,7 +192,7 @@ static void event(struct run *r, const uint8_t *e)
         else if (e[1] == 2)
             tftp_sm_refuse(&r->sm, TFTP_E_OPTION, "no", &acts);
         else if (e[1] == 3)
-            tftp_sm_asked_again(&r->sm, 1);
+            asked_again(r);
         else
             tick(r);
         act_all(r, &acts);
@@ -206,6 +216,7 @@ static void begin(struct run *r, const uint8_t *head)
     if (p.client)
         p.window = 1;
     memset(r, 0, sizeof *r);
+    r->unheard = p.unheard;
     r->commit_fails = head[0] & 32;
     r->blocks = head[0] & 64 ? UINT64_C(1) + head[5] : UINT64_MAX;
     tftp_sm_init(&r->sm, &p, 0);

@@ -61,12 +61,12 @@ class FullServer(Disk):
         """Above and below what makes a part; it is known early that all the rest is in vain."""
         server = self.small()
         self.make(os.path.join(server.seen, "big"), OLD)
-        source = self.make("big", noise(64 * MIB))
+        source = self.make("big", noise(MIB) * 256)
         for options in ((), ("--no-resume",), ("--sync", "file"), ("--sync", "batch")):
             with self.subTest(options), Relay(server.addr) as relay:
                 _, err = self.fails(4, r"^xfer: .*/big: no space", "put", *options, source,
                                     f"{relay.addr}/")
-                self.assertLess(relay.up, 32 * MIB)
+                self.assertLess(relay.up, 128 * MIB)  # a busy machine is slow to notice
                 self.assertHeld(server.seen, {"big": OLD})
 
     def test_the_files_around_it_arrive(self):

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -135,13 +134,13 @@ int stream_pull(struct stream *s)
 }
 
 /* One attempt to send what is pending and then n bytes of p. Returns how many of p went. */
-static long push(struct stream *s, const uint8_t *p, size_t n, int flags)
+static long push(struct stream *s, const uint8_t *p, size_t n)
 {
     struct iovec v[2] = {{s->out, s->out_len}, {(void *)p, n}};
     struct msghdr m = {.msg_iov = s->out_len ? v : v + 1, .msg_iovlen = s->out_len ? 2 : 1};
     if (n == 0)
         m.msg_iovlen = 1;
-    ssize_t sent = sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
+    ssize_t sent = sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : fail(s, -errno);
     s->bytes_out += (uint64_t)sent;
@@ -167,11 +166,11 @@ static int wait_for_room(struct stream *s)
 }
 
 /* Sends everything pending and all of p. */
-static int send_all(struct stream *s, const uint8_t *p, size_t n, int flags)
+static int send_all(struct stream *s, const uint8_t *p, size_t n)
 {
     while (s->out_len + n > 0) {
         uint64_t before = s->bytes_out;
-        long k = push(s, p, n, flags);
+        long k = push(s, p, n);
         if (k < 0)
             return (int)k;
         p += k;
@@ -183,34 +182,6 @@ static int send_all(struct stream *s, const uint8_t *p, size_t n, int flags)
             return r;
     }
     return 0;
-}
-
-/* Errors of sendfile that are the file's, not the connection's. */
-static bool is_file_error(int err)
-{
-    return err == EIO || err == EINVAL || err == EOVERFLOW || err == ENOMEM || err == EBADF;
-}
-
-long stream_send_file(struct stream *s, int fd, uint64_t offset, size_t n)
-{
-    size_t done = 0;
-    int r = s->err ? s->err : send_all(s, NULL, 0, MSG_MORE);
-
-    while (r == 0 && done < n) {
-        off_t at = (off_t)(offset + done);
-        ssize_t k = sendfile(s->fd, fd, &at, n - done);
-        if (k == 0 || (k < 0 && is_file_error(errno)))
-            break;
-        if (k > 0) {
-            done += (size_t)k;
-            s->bytes_out += (uint64_t)k;
-        } else if (errno == EAGAIN) {
-            r = wait_for_room(s);
-        } else if (errno != EINTR) {
-            r = fail(s, -errno);
-        }
-    }
-    return r < 0 ? r : (long)done;
 }
 
 /* Waits for input and holds the peer to min_rate. Only time spent waiting for it counts, so neither
@@ -264,7 +235,7 @@ int stream_fill(struct stream *s)
             return 1;
         if (s->eof)
             return 0;
-        if (s->out_len && push(s, NULL, 0, 0) < 0)
+        if (s->out_len && push(s, NULL, 0) < 0)
             return s->err;
         r = wait_for_input(s);
         if (r < 0)
@@ -341,10 +312,10 @@ int stream_write(struct stream *s, const void *p, size_t n)
         s->out_len += n;
         return 0;
     }
-    return send_all(s, p, n, 0);
+    return send_all(s, p, n);
 }
 
 int stream_flush(struct stream *s)
 {
-    return s->err ? s->err : send_all(s, NULL, 0, 0);
+    return s->err ? s->err : send_all(s, NULL, 0);
 }

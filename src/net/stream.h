@@ -62,11 +62,6 @@ void stream_min_rate(struct stream *s, uint64_t bytes_per_second);
 int stream_write(struct stream *s, const void *p, size_t n);
 int stream_flush(struct stream *s);
 
-/* Sends n bytes of a file straight from the page cache, after what is pending. Returns how many went:
- * fewer than n when the file is shorter or cannot be read. Raises SIGPIPE where that is not blocked.
- */
-long stream_send_file(struct stream *s, int fd, uint64_t offset, size_t n);
-
 /* Whether something that was read is not consumed yet. */
 static inline bool stream_has_input(const struct stream *s)
 {

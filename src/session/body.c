@@ -11,9 +11,6 @@
 #include "session/hasher.h"
 #include "store/store.h"
 
-/* Less is copied more cheaply than it is mapped. */
-#define DIRECT_MIN (64 * 1024)
-
 static int tick(body_tick fn, void *arg, uint64_t n)
 {
     return fn ? fn(arg, n) : 0;
@@ -96,31 +93,22 @@ static void hash(struct hasher *h, struct digest *d, const uint8_t *p, size_t n)
         digest_update(d, p, n);
 }
 
-/* Sends the next chunk. What need not be hashed goes from the page cache to the socket, and is not
- * copied through here. Returns its length, 0 at the end. */
+/* Sends the next chunk. Returns its length, 0 at the end. */
 static long send_chunk(struct chan *ch, struct body_send *b, struct hasher *h, size_t max)
 {
-    bool direct = !b->digest && b->before && remaining(b) >= DIRECT_MIN;
-    int r;
-
-    if (direct) {
-        size_t n = remaining(b) < max ? (size_t)remaining(b) : max;
-        r = chan_send_file(ch, b->fd, b->offset + b->sent, n);
-        return r < 0 ? r : (long)n;
-    }
     if (h)
         ch->scratch = hasher_exchange(h, ch->scratch);
-    long n = read_chunk(ch, b, ch->scratch, max < CHAN_SCRATCH ? max : CHAN_SCRATCH);
+    long n = read_chunk(ch, b, ch->scratch, max);
     if (n <= 0)
         return n;
     hash(h, b->digest, ch->scratch, (size_t)n);
-    r = chan_send_data(ch, ch->scratch, (size_t)n);
+    int r = chan_send_data(ch, ch->scratch, (size_t)n);
     return r < 0 ? r : n;
 }
 
 static int send_chunks(struct chan *ch, struct body_send *b, struct hasher *h)
 {
-    size_t max = b->chunk && b->chunk < WIRE_DATA_MAX ? b->chunk : WIRE_DATA_MAX;
+    size_t max = b->chunk && b->chunk < CHAN_SCRATCH ? b->chunk : CHAN_SCRATCH;
 
     while (b->sent < b->length && !at_known_end(b)) {
         long n = send_chunk(ch, b, h, max);

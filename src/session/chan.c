@@ -179,35 +179,11 @@ int chan_refuse(struct chan *ch, bool abort, int err, const char *text)
     return chan_send(ch, &m);
 }
 
-static int data_header(struct chan *ch, size_t n)
+int chan_send_data(struct chan *ch, const void *p, size_t n)
 {
     char head[32];
 
     int k = snprintf(head, sizeof head, "DATA %zu\n", n);
-    return stream_write(&ch->s, head, (size_t)k);
-}
-
-int chan_send_data(struct chan *ch, const void *p, size_t n)
-{
-    int r = data_header(ch, n);
+    int r = stream_write(&ch->s, head, (size_t)k);
     return r < 0 ? r : stream_write(&ch->s, p, n);
-}
-
-int chan_send_file(struct chan *ch, int fd, uint64_t offset, size_t n)
-{
-    static const uint8_t zeros[4096];
-
-    long k = data_header(ch, n);
-    if (k == 0)
-        k = stream_send_file(&ch->s, fd, offset, n);
-    if (k < 0 || (size_t)k == n)
-        return k < 0 ? (int)k : 0;
-    for (size_t left = n - (size_t)k; left;) {
-        size_t some = left < sizeof zeros ? left : sizeof zeros;
-        int r = stream_write(&ch->s, zeros, some);
-        if (r < 0)
-            return r;
-        left -= some;
-    }
-    return -XFER_ECHANGED;
 }

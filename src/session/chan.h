@@ -31,8 +31,8 @@ void chan_free(struct chan *ch); /* closes; may be called again */
 uint8_t *chan_scratch(struct chan *ch);
 
 /* The next message. Payload that was left untaken is skipped by its count first. 1; 0 at a clean
- * end of stream; negative: -XFER_EPROTO, -XFER_ETOOLONG and -XFER_ENAME are the peer's fault and end
- * the connection (nobody knows whether a body follows). */
+ * end of stream; negative: -XFER_EPROTO, -XFER_ETOOLONG and -XFER_ENAME are the peer's fault and
+ * end the connection (nobody knows whether a body follows). */
 int chan_recv(struct chan *ch, struct wire_msg *m);
 
 /* The same where the stream must not end yet: an end is -XFER_ELOST, and sticky. 1 or negative. */
@@ -57,8 +57,5 @@ int chan_refuse(struct chan *ch, bool abort, int err, const char *text);
 
 /* Queues DATA with its payload. n <= WIRE_DATA_MAX. */
 int chan_send_data(struct chan *ch, const void *p, size_t n);
-/* The same with n bytes of a file, not copied through here. If it has fewer the rest is zeros, and
- * that is -XFER_ECHANGED. */
-int chan_send_file(struct chan *ch, int fd, uint64_t offset, size_t n);
 
 #endif

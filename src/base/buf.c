@@ -2,6 +2,8 @@
 
 #include "base/buf.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 void wbuf_bytes(struct wbuf *b, const void *p, size_t n)
@@ -18,6 +20,21 @@ void wbuf_bytes(struct wbuf *b, const void *p, size_t n)
 void wbuf_str(struct wbuf *b, const char *s)
 {
     wbuf_bytes(b, s, strlen(s));
+}
+
+void wbuf_fmt(struct wbuf *b, const char *fmt, ...)
+{
+    size_t room = b->cap - b->len;
+    va_list ap;
+
+    if (b->failed)
+        return;
+    va_start(ap, fmt);
+    int n = vsnprintf(b->p + b->len, room, fmt, ap);
+    va_end(ap);
+    b->failed = n < 0 || (size_t)n >= room;
+    if (!b->failed)
+        b->len += (size_t)n;
 }
 
 void wbuf_ch(struct wbuf *b, char c)

@@ -6,7 +6,6 @@
 #ifndef XFER_BASE_BUF_H
 #define XFER_BASE_BUF_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,8 +22,10 @@ static inline struct wbuf wbuf_init(void *mem, size_t cap)
 }
 void wbuf_bytes(struct wbuf *b, const void *p, size_t n);
 void wbuf_str(struct wbuf *b, const char *s);
+/* As printf. Needs room for a NUL behind it. */
+void wbuf_fmt(struct wbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void wbuf_ch(struct wbuf *b, char c);
-void wbuf_u64(struct wbuf *b, uint64_t v);                  /* decimal */
+void wbuf_u64(struct wbuf *b, uint64_t v); /* decimal */
 void wbuf_u64_base(struct wbuf *b, uint64_t v, unsigned base, int min_digits);
 void wbuf_hex(struct wbuf *b, const uint8_t *p, size_t n); /* lower case */
 

@@ -1,25 +1,11 @@
 #include "config.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "cli/log.h"
 #include "cli/report.h"
-
-static void add(struct wbuf *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(struct wbuf *w, const char *fmt, ...)
-{
-    char piece[256];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(piece, sizeof piece, fmt, ap);
-    va_end(ap);
-    wbuf_str(w, piece);
-}
 
 char *log_time(const struct timespec *t, char out[LOG_TIME_MAX])
 {
@@ -67,23 +53,23 @@ void log_text(const struct xfer_request *r, const struct timespec *t, struct wbu
 {
     char time[LOG_TIME_MAX];
 
-    add(w, "%s ", log_time(t, time));
+    wbuf_fmt(w, "%s ", log_time(t, time));
     add_word(w, r->peer);
     wbuf_ch(w, ' ');
     add_word(w, r->verb);
     wbuf_ch(w, ' ');
     add_word(w, r->path);
     if (r->transport != NULL && strcmp(r->transport, "tcp") != 0)
-        add(w, " transport=%s", r->transport);
+        wbuf_fmt(w, " transport=%s", r->transport);
     if (r->options != NULL)
-        add(w, " %s", r->options);
-    add(w, " offset=%llu bytes=%llu resent=%llu seconds=%.3f ", (unsigned long long)r->offset,
-        (unsigned long long)r->bytes, (unsigned long long)r->resent, r->seconds);
+        wbuf_fmt(w, " %s", r->options);
+    wbuf_fmt(w, " offset=%llu bytes=%llu resent=%llu seconds=%.3f ", (unsigned long long)r->offset,
+             (unsigned long long)r->bytes, (unsigned long long)r->resent, r->seconds);
     if (r->err == 0) {
         wbuf_str(w, "ok");
         return;
     }
-    add(w, "failed %s: ", err_row(r->err)->name);
+    wbuf_fmt(w, "failed %s: ", err_row(r->err)->name);
     report_escaped(r->text != NULL && r->text[0] != '\0' ? r->text : xfer_strerror(r->err), w);
 }
 
@@ -122,10 +108,10 @@ bool log_xferlog(const struct xfer_request *r, const struct timespec *t, struct 
     if (localtime_r(&t->tv_sec, &tm) == NULL ||
         strftime(date, sizeof date, "%a %b %e %H:%M:%S %Y", &tm) == 0)
         return false;
-    add(w, "%s %.0f ", date, r->seconds);
+    wbuf_fmt(w, "%s %.0f ", date, r->seconds);
     add_host(w, r->peer != NULL ? r->peer : "-");
-    add(w, " %llu ", (unsigned long long)r->bytes);
+    wbuf_fmt(w, " %llu ", (unsigned long long)r->bytes);
     add_masked(w, r->path != NULL ? r->path : "-", strlen(r->path != NULL ? r->path : "-"));
-    add(w, " b _ %c a anonymous xfer 0 * %c\n", put ? 'i' : 'o', r->err == 0 ? 'c' : 'i');
+    wbuf_fmt(w, " b _ %c a anonymous xfer 0 * %c\n", put ? 'i' : 'o', r->err == 0 ? 'c' : 'i');
     return true;
 }

@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,19 +10,6 @@
 #include "cli/report.h"
 
 #define DIGEST_SHOWN 4 /* bytes of a digest in a line for people */
-
-static void add(struct wbuf *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(struct wbuf *w, const char *fmt, ...)
-{
-    char piece[256];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(piece, sizeof piece, fmt, ap);
-    va_end(ap);
-    wbuf_str(w, piece);
-}
 
 static void add_size(struct wbuf *w, uint64_t bytes)
 {
@@ -36,8 +22,8 @@ static void add_time_and_rate(struct wbuf *w, uint64_t bytes, double seconds)
 {
     char time[32], rate[32];
 
-    add(w, "  %s  %s", units_time(seconds, time, sizeof time),
-        units_rate(bytes, seconds, rate, sizeof rate));
+    wbuf_fmt(w, "  %s  %s", units_time(seconds, time, sizeof time),
+             units_rate(bytes, seconds, rate, sizeof rate));
 }
 
 void report_escaped(const char *s, struct wbuf *w)
@@ -149,7 +135,7 @@ void report_error(const struct report_style *st, const char *name, int err, cons
     if (more)
         report_escaped(text, w);
     else if (hint != NULL)
-        add(w, "; %s", hint);
+        wbuf_fmt(w, "; %s", hint);
 }
 
 /* The end that is to blame: our own file for what our own system said, else the other one. */
@@ -181,7 +167,7 @@ void report_problem(const struct report_style *st, const struct xfer_event *ev, 
 
 static void add_files(struct wbuf *w, uint64_t n)
 {
-    add(w, "%llu file%s", (unsigned long long)n, n == 1 ? "" : "s");
+    wbuf_fmt(w, "%llu file%s", (unsigned long long)n, n == 1 ? "" : "s");
 }
 
 static void add_leftovers(const struct xfer_totals *t, bool unchanged, struct wbuf *w)
@@ -197,7 +183,7 @@ static void add_leftovers(const struct xfer_totals *t, bool unchanged, struct wb
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) {
         if (rest[i].n == 0)
             continue;
-        add(w, "%s%llu %s", before, (unsigned long long)rest[i].n, rest[i].what);
+        wbuf_fmt(w, "%s%llu %s", before, (unsigned long long)rest[i].n, rest[i].what);
         before = ", ";
     }
 }
@@ -217,8 +203,8 @@ void report_total(const struct report_style *st, const struct xfer_totals *t, ui
     }
     add_files(w, t->files_done + (counting ? t->files_unchanged : 0));
     if (counting)
-        add(w, ": %llu %s, %llu unchanged", (unsigned long long)t->files_done,
-            st->put ? "sent" : "received", (unsigned long long)t->files_unchanged);
+        wbuf_fmt(w, ": %llu %s, %llu unchanged", (unsigned long long)t->files_done,
+                 st->put ? "sent" : "received", (unsigned long long)t->files_unchanged);
     if (t->files_done > 0) {
         wbuf_str(w, "  ");
         add_size(w, t->bytes);
@@ -269,10 +255,10 @@ void report_details(const struct xfer_entry *e, int size_columns, struct wbuf *w
 {
     add_mode(e, w);
     if (e->err != 0) {
-        add(w, "  %*s  %19s  ", size_columns, "?", "?");
+        wbuf_fmt(w, "  %*s  %19s  ", size_columns, "?", "?");
         return;
     }
-    add(w, "  %*llu  ", size_columns, (unsigned long long)e->size);
+    wbuf_fmt(w, "  %*llu  ", size_columns, (unsigned long long)e->size);
     add_local_time(e->mtime.tv_sec, w);
     wbuf_str(w, "  ");
 }

@@ -145,24 +145,31 @@ void tftp_exchange_unmoved(struct tftp_exchange *x)
     x->bytes = 0;
 }
 
-void tftp_exchange_agreed(struct tftp_exchange *x, const struct tftp_opts *got)
+static void note_agreed(const struct tftp_exchange *x, const struct tftp_opts *got)
 {
     struct tally *t = x->peer->copy->tally;
     char server[ADDR_SHOW_MAX];
 
-    if (x->noted)
-        return;
-    x->noted = true;
     addr_show(&x->udp.peer, server);
-    if (!got) {
+    if (got)
+        tally_note(t, "%s answers; agreed: block size %u, window %u%s%s", server, got->blksize,
+                   got->window, got->have & TFTP_O_TSIZE ? ", tsize" : "",
+                   got->have & TFTP_O_SHA256 ? ", sha256" : "");
+    else
         tally_note(t, "%s answers; no options: block size %u, window 1", server,
                    x->drive.sm.p.blksize);
-        return;
-    }
-    x->got = *got;
-    tally_note(t, "%s answers; agreed: block size %u, window %u%s%s", server, got->blksize,
-               got->window, got->have & TFTP_O_TSIZE ? ", tsize" : "",
-               got->have & TFTP_O_SHA256 ? ", sha256" : "");
+}
+
+int tftp_exchange_agreed(struct tftp_exchange *x, const struct tftp_opts *got)
+{
+    if (x->noted)
+        return 0;
+    x->noted = true;
+    note_agreed(x, got);
+    if (got)
+        x->got = *got;
+    bool promised = (x->got.have & TFTP_O_SHA256) != 0;
+    return x->peer->copy->o->require_verified && !promised ? -XFER_EUNVERIFIED : 0;
 }
 
 bool tftp_exchange_refused_options(const struct tftp_exchange *x)

@@ -111,34 +111,21 @@ static int open_target(struct fetch *f)
 
 /* ---- the exchange ---- */
 
-static int check_promise(const struct fetch *f)
-{
-    bool promised = (f->x.got.have & TFTP_O_SHA256) != 0;
-
-    return f->x.peer->copy->o->require_verified && !promised ? -XFER_EUNVERIFIED : 0;
-}
-
 static int op_agreed(void *arg, const struct tftp_opts *got)
 {
     struct fetch *f = arg;
 
-    tftp_exchange_agreed(&f->x, got);
     if (got->have & TFTP_O_TSIZE)
         tally_expect(f->x.peer->copy->tally, 0, got->tsize);
-    return check_promise(f);
+    return tftp_exchange_agreed(&f->x, got);
 }
 
 static int op_write(void *arg, const uint8_t *p, size_t n)
 {
     struct fetch *f = arg;
 
-    if (!f->x.noted) {
-        tftp_exchange_agreed(&f->x, NULL);
-        int r = check_promise(f);
-        if (r < 0)
-            return r;
-    }
-    return tftp_sink_write(&f->sink, p, n);
+    int r = tftp_exchange_agreed(&f->x, NULL);
+    return r < 0 ? r : tftp_sink_write(&f->sink, p, n);
 }
 
 static int op_moved(void *arg, uint64_t n)

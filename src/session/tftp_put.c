@@ -26,31 +26,19 @@ struct offer {
 
 /* ---- the exchange ---- */
 
-static int check_promise(const struct offer *f)
-{
-    bool promised = (f->x.got.have & TFTP_O_SHA256) != 0;
-
-    return f->x.peer->copy->o->require_verified && !promised ? -XFER_EUNVERIFIED : 0;
-}
-
 static int op_agreed(void *arg, const struct tftp_opts *got)
 {
     struct offer *f = arg;
 
-    tftp_exchange_agreed(&f->x, got);
-    return check_promise(f);
+    return tftp_exchange_agreed(&f->x, got);
 }
 
 static long op_read(void *arg, uint8_t *out, size_t n)
 {
     struct offer *f = arg;
     struct stat now;
-    int r = 0;
 
-    if (!f->x.noted) {
-        tftp_exchange_agreed(&f->x, NULL);
-        r = check_promise(f);
-    }
+    int r = tftp_exchange_agreed(&f->x, NULL);
     long got = r < 0 ? r : tftp_source_read(&f->source, out, n);
     if (got < 0 || (size_t)got == n)
         return got;

@@ -191,3 +191,16 @@ Test(buf, hex_refuses)
     cr_expect(out[0] == 1 && out[1] == 2, "untouched on failure");
     cr_expect(parse_hex("aBCd", 4, out, 2) && out[0] == 0xab && out[1] == 0xcd);
 }
+
+Test(buf, formats_what_fits)
+{
+    char mem[8];
+    struct wbuf b = wbuf_init(mem, sizeof mem);
+
+    wbuf_fmt(&b, "%d-%s", 12, "ab");
+    cr_expect(!b.failed && b.len == 5 && memcmp(mem, "12-ab", 5) == 0);
+    wbuf_fmt(&b, "%s", "xyz"); /* no room for the NUL */
+    cr_expect(b.failed && b.len == 5);
+    wbuf_fmt(&b, "x");
+    cr_expect(b.failed && b.len == 5);
+}

@@ -17,7 +17,9 @@
 #define SWITCH_MIN (CLOCK_SEC / 250000) /* 4 us: what a yield takes if somebody else runs */
 #define PATIENCE 256                    /* waits that are too long, before spinning is left */
 #define IN_VAIN 32                      /* what one is worth that ends without an answer */
-#define REST_MIN 1024                   /* waits without spinning; twice as many each time, */
+#define IN_VAIN_SHARED 64               /* and if others had the core */
+#define SHARED_OFTEN 4                  /* waits that others had it in, until we go */
+#define REST_MIN 256                    /* waits without spinning; twice as many each time, */
 #define REST_MAX (64 * 1024)            /* up to here */
 #define PROBE_FIRST (CLOCK_SEC / 500)   /* of a server that may be gone */
 #define IOV_BATCH 64
@@ -462,6 +464,30 @@ static void gain_patience(struct tftp_drive *d)
         d->rest = REST_MIN;
 }
 
+/* Off this core, if there are others; where to is left to the kernel, and so is all that follows.
+ */
+static void change_core(void)
+{
+    cpu_set_t all, others;
+    int here = sched_getcpu();
+
+    if (here < 0 || sched_getaffinity(0, sizeof all, &all) < 0)
+        return;
+    others = all;
+    CPU_CLR(here, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
+        sched_setaffinity(0, sizeof all, &all);
+}
+
+/* The peer has the same core. The kernel would part the two in some ticks, which is as long as many
+ * a transfer; one of them goes by itself, once in a while. */
+static void share_core(struct tftp_drive *d)
+{
+    if (!d->sm.p.sender && ++d->shared % PATIENCE == SHARED_OFTEN)
+        change_core();
+    lose_patience(d, 1);
+}
+
 /* Lets others have the core; whether there were any. */
 static bool step_aside(int64_t *now)
 {
@@ -489,9 +515,9 @@ static int spin(struct tftp_drive *d, struct udp_datagram *dg, int64_t until)
         r = udp_recv(d->udp, dg);
     }
     if (r == 0)
-        lose_patience(d, IN_VAIN);
+        lose_patience(d, shared ? IN_VAIN_SHARED : IN_VAIN);
     else if (shared)
-        lose_patience(d, 1);
+        share_core(d);
     else
         gain_patience(d);
     return r;

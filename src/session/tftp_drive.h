@@ -43,6 +43,7 @@ struct tftp_drive {
     const atomic_bool *ending; /* server: it waits for nobody whom it sends nothing */
     int patience;              /* with spinning, see may_spin; */
     unsigned resting, rest;    /* waits without it: still to come; how many the next time */
+    unsigned shared;           /* waits that ended when others had had the core */
     int64_t looked_at;
     int err;                      /* why it failed; 0: it did not (yet) */
     char text[TFTP_TEXT_MAX + 1]; /* what the peer was told, or said; "" where err says it */

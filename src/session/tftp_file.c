@@ -181,9 +181,13 @@ int tftp_sink_write(struct tftp_sink *s, const uint8_t *p, size_t n)
     return s->err;
 }
 
+/* Large pieces are cheaper to write, but not while the peer waits: as soon as as much again as came
+ * since the last time would not fit. */
 void tftp_sink_idle(struct tftp_sink *s)
 {
-    if (s->n >= CHUNK / 2)
+    size_t lately = s->n - s->hashed;
+
+    if (lately > CHUNK - s->n)
         flush(s);
     else
         hash_behind(s);

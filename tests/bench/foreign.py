@@ -30,8 +30,8 @@ def load(build):
 class Daemon(Server):
     """A foreign server, metered like ours."""
 
-    def __init__(self, kind, memory, _work):
-        before, tempfile.tempdir = tempfile.tempdir, str(memory)
+    def __init__(self, kind, parent, _work):
+        before, tempfile.tempdir = tempfile.tempdir, str(parent)
         try:
             self.inner = kind().__enter__()
         finally:
@@ -79,7 +79,7 @@ def daemons(bench, foreign):
         if kind is foreign.AtftpdPlain:
             continue
         try:
-            found[name] = bench.start(Daemon, kind, bench.memory)
+            found[name] = bench.start(Daemon, kind, bench.disk)
         except (unittest.SkipTest, foreign.Cannot) as e:
             print(f"bench: without {name}: {e}", flush=True)
     return found

@@ -23,11 +23,11 @@ class Udp:
 
     def __init__(self, bench):
         self.bench = bench
-        self.served = bench.memory / "served"
-        self.here = bench.memory / "here"
+        self.served = bench.disk / "served"
+        self.here = bench.disk / "here"
         self.served.mkdir()
         self.here.mkdir()
-        os.chmod(bench.memory, 0o755)  # one of the servers becomes nobody
+        os.chmod(bench.disk, 0o755)  # one of the servers becomes nobody
         self.digests = {}
         for name, size in (("file", SIZE), ("trial", TRIAL)):
             fill(self.here / name, size)

@@ -11,6 +11,7 @@
 
 #include "net/clock.h"
 #include "session/stop.h"
+#include "session/tftp_client.h"
 
 #define HASH_CHUNK (128 * 1024)
 #define REMOTE_NAME_MAX (PATH_CLEAN_MAX + 300)
@@ -18,6 +19,24 @@
 int64_t copy_deadline(const struct xfer_net_opts *o)
 {
     return o->max_time > 0 ? clock_now() + clock_from_seconds(o->max_time) : CLOCK_NEVER;
+}
+
+int copy_parse(const struct xfer_copy_opts *o, struct tally *t, const char *word, bool put,
+               struct remote *ret)
+{
+    char why[256] = "not a remote: write HOST:/PATH";
+    const char *cannot = NULL;
+
+    int r = remote_parse(word, ret, why, sizeof why);
+    if (r == 1 && ret->scheme == REMOTE_XFERS)
+        cannot = "this version speaks xfer:// and tftp:// only";
+    else if (r == 1 && tftp_is_meant(o, ret))
+        tftp_check(o, put, &cannot);
+    if (r == 1 && !cannot)
+        return 0;
+    r = r < 0 ? r : -XFER_EUSAGE;
+    tally_fail(t, word, r, cannot ? cannot : why);
+    return r;
 }
 
 void copy_init(struct copy *c, const struct xfer_copy_opts *o, struct tally *t,
@@ -29,19 +48,45 @@ void copy_init(struct copy *c, const struct xfer_copy_opts *o, struct tally *t,
     job_queue_init(&c->queue, COPY_QUEUE);
 }
 
+static void free_dir(struct job_dir *d)
+{
+    free(d->path);
+    free(d->rel);
+    free(d);
+}
+
 void copy_destroy(struct copy *c)
 {
     struct job_dir *d;
 
     while ((d = c->dirs)) {
         c->dirs = d->next;
-        free(d->path);
-        free(d->rel);
-        free(d);
+        free_dir(d);
     }
     seen_free(&c->made);
     job_queue_destroy(&c->queue);
     pthread_mutex_destroy(&c->mutex);
+}
+
+struct job_dir *copy_add_dir(struct copy *c, const char *path, const char *rel,
+                             const struct job_dir *facts)
+{
+    struct job_dir *d = malloc(sizeof *d);
+
+    if (!d)
+        return NULL;
+    *d = *facts;
+    d->path = strdup(path);
+    d->rel = strdup(rel);
+    if (!d->path || !d->rel) {
+        free_dir(d);
+        return NULL;
+    }
+    pthread_mutex_lock(&c->mutex);
+    d->next = c->dirs;
+    c->dirs = d;
+    pthread_mutex_unlock(&c->mutex);
+    return d;
 }
 
 /* ---- threads ---- */
@@ -236,6 +281,16 @@ void copy_report(struct copy *c, struct job *j, enum xfer_outcome outcome, int e
     if (outcome == XFER_UNCHANGED)
         tally_moved(c->tally, j->size, false);
     report(c, j, &ev);
+}
+
+void copy_report_special(struct copy *c, struct job *j, char type, int err)
+{
+    const char *why =
+        type == 'l' ? "a symlink that leads out of the tree or nowhere" : "not a regular file";
+
+    if (!err)
+        err = -XFER_ENOTREG;
+    copy_report(c, j, XFER_SKIPPED, c->o->skip_special ? 0 : err, why);
 }
 
 void copy_report_done(struct copy *c, struct job *j, uint64_t bytes, uint64_t resumed_at,

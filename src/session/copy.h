@@ -30,9 +30,18 @@ struct copy {
 
 int64_t copy_deadline(const struct xfer_net_opts *o);
 
+/* The remote that a word names, and whether what is asked can be done there; an error has been
+ * told. */
+int copy_parse(const struct xfer_copy_opts *o, struct tally *t, const char *word, bool put,
+               struct remote *ret);
+
 void copy_init(struct copy *c, const struct xfer_copy_opts *o, struct tally *t,
                const struct remote *remote, int64_t deadline);
 void copy_destroy(struct copy *c);
+
+/* Notes a directory with these facts, which needs its time set at the end. NULL: no memory. */
+struct job_dir *copy_add_dir(struct copy *c, const char *path, const char *rel,
+                             const struct job_dir *facts);
 
 /* Runs worker(arg of each) in o->jobs threads while produce runs in this one; returns when all have
  * ended. produce's error ends up in the tally. */
@@ -53,6 +62,9 @@ bool copy_same_times(uint64_t size_a, struct timespec a, uint64_t size_b, struct
 /* Tells how a job ended and frees it. */
 void copy_report(struct copy *c, struct job *j, enum xfer_outcome outcome, int err,
                  const char *text);
+
+/* The same for what is no file ('o') or a symlink to none ('l'), in a tree; err may be 0. */
+void copy_report_special(struct copy *c, struct job *j, char type, int err);
 
 /* The same for a file that arrived. */
 void copy_report_done(struct copy *c, struct job *j, uint64_t bytes, uint64_t resumed_at,

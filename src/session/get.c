@@ -107,20 +107,6 @@ struct tree {
     bool again;       /* the listing was broken off and begins anew */
 };
 
-static int note_dir(struct get *g, const char *target, const struct wire_msg *e)
-{
-    struct job_dir *d = calloc(1, sizeof *d);
-
-    if (!d || !(d->path = strdup(target))) {
-        free(d);
-        return -ENOMEM;
-    }
-    d->mtime = e->mtime;
-    d->next = g->copy.dirs;
-    g->copy.dirs = d;
-    return 0;
-}
-
 static int get_dir(struct tree *t, const char *target, struct job *j, const struct wire_msg *e)
 {
     struct get *g = t->g;
@@ -143,17 +129,10 @@ static int get_dir(struct tree *t, const char *target, struct job *j, const stru
     }
     job_free(j);
     tally_dir(g->copy.tally);
-    return e->keys & WIRE_K_MTIME ? note_dir(g, target, e) : 0;
-}
-
-static int skip_special(struct tree *t, struct job *j, const struct wire_msg *e)
-{
-    const char *why =
-        e->type == 'l' ? "a symlink that leads out of the tree or nowhere" : "not a regular file";
-    int err = e->keys & WIRE_K_ERROR ? e->error : -XFER_ENOTREG;
-
-    copy_report(&t->g->copy, j, XFER_SKIPPED, t->g->copy.o->skip_special ? 0 : err, why);
-    return 0;
+    if (!(e->keys & WIRE_K_MTIME))
+        return 0;
+    struct job_dir d = {.mtime = e->mtime};
+    return copy_add_dir(&g->copy, target, "", &d) ? 0 : -ENOMEM;
 }
 
 static int get_entry(void *arg, const struct wire_msg *e)
@@ -176,8 +155,10 @@ static int get_entry(void *arg, const struct wire_msg *e)
     if (!j)
         return -ENOMEM;
     j->in_tree = true;
-    if (e->type == 'l' || e->type == 'o')
-        return skip_special(t, j, e);
+    if (e->type == 'l' || e->type == 'o') {
+        copy_report_special(&g->copy, j, e->type, e->keys & WIRE_K_ERROR ? e->error : 0);
+        return 0;
+    }
     if (e->keys & WIRE_K_ERROR) {
         copy_report(&g->copy, j, XFER_FAILED, e->error, NULL);
         return 0;
@@ -317,24 +298,11 @@ static void get_from_server(const struct xfer_copy_opts *o, struct tally *t, str
 static int parse_remotes(const struct xfer_copy_opts *o, struct tally *t, const char *const *words,
                          size_t n, struct remote *ret)
 {
-    for (size_t i = 0; i < n; i++) {
-        char why[256] = "not a remote: write HOST:/PATH";
-        const char *cannot = NULL;
-        int r = remote_parse(words[i], &ret[i], why, sizeof why);
-        if (r == 1 && ret[i].scheme == REMOTE_XFERS)
-            cannot = "this version speaks xfer:// and tftp:// only";
-        else if (r == 1 && tftp_is_meant(o, &ret[i]))
-            tftp_check(o, false, &cannot);
-        if (cannot) {
-            snprintf(why, sizeof why, "%s", cannot);
-            r = 0;
-        }
-        if (r != 1) {
-            tally_fail(t, words[i], r < 0 ? r : -XFER_EUSAGE, why);
-            return -XFER_EUSAGE;
-        }
-    }
-    return 0;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = copy_parse(o, t, words[i], false, &ret[i]);
+    return r;
 }
 
 /* What DEST means depends on what a single remote is: a tree, where -r allows one, or several

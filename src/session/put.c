@@ -37,24 +37,13 @@ static bool wants_tree(const char *source, const struct xfer_copy_opts *o)
 static struct job_dir *add_dir(struct put *u, struct job_dir *parent, const char *path,
                                const char *rel, const struct stat *sb)
 {
-    struct job_dir *d = calloc(1, sizeof *d);
+    struct job_dir d = {.parent = parent};
 
-    if (!d || !(d->path = strdup(path)) || !(d->rel = strdup(rel))) {
-        if (d)
-            free(d->path);
-        free(d);
-        return NULL;
-    }
-    d->parent = parent;
     if (sb) {
-        d->mode = (sb->st_mode & 0777) | 0700; /* else we could not fill it */
-        d->mtime = sb->st_mtim;
+        d.mode = (sb->st_mode & 0777) | 0700; /* else we could not fill it */
+        d.mtime = sb->st_mtim;
     }
-    pthread_mutex_lock(&u->copy.mutex);
-    d->next = u->copy.dirs;
-    u->copy.dirs = d;
-    pthread_mutex_unlock(&u->copy.mutex);
-    return d;
+    return copy_add_dir(&u->copy, path, rel, &d);
 }
 
 /* The target has to be made: its parent must be there, or every file would fail for that. */
@@ -188,16 +177,6 @@ static struct job_dir *find_dir(struct tree *t, const char *rel)
     return t->dir;
 }
 
-static int skip_special(struct tree *t, const struct store_entry *e, struct job *j)
-{
-    const char *why =
-        e->type == 'l' ? "a symlink that leads out of the tree or nowhere" : "not a regular file";
-    int err = e->err ? e->err : -XFER_ENOTREG;
-
-    copy_report(&t->u->copy, j, XFER_SKIPPED, t->u->copy.o->skip_special ? 0 : err, why);
-    return 0;
-}
-
 static int put_entry(struct tree *t, const struct store_entry *e)
 {
     char local[PATH_CLEAN_MAX * 2 + 2];
@@ -224,8 +203,10 @@ static int put_entry(struct tree *t, const struct store_entry *e)
     j->store = t->store;
     j->dir = dir;
     j->is_dir = e->type == 'd';
-    if (e->type == 'l' || e->type == 'o')
-        return skip_special(t, e, j);
+    if (e->type == 'l' || e->type == 'o') {
+        copy_report_special(&t->u->copy, j, e->type, e->err);
+        return 0;
+    }
     if (e->err) {
         copy_report(&t->u->copy, j, XFER_FAILED, e->err, NULL);
         return 0;
@@ -403,25 +384,13 @@ int xfer_put(const struct xfer_copy_opts *o, const char *const *sources, size_t 
              const char *remote, struct xfer_totals *totals)
 {
     struct put u = {.sources = sources, .n = n};
-    char why[256] = "not a remote: write HOST:/PATH";
     struct remote to;
     struct tally t;
 
     tally_init(&t, &o->net);
-    int r = remote_parse(remote, &to, why, sizeof why);
-    const char *cannot = NULL;
-    if (r == 1 && to.scheme == REMOTE_XFERS)
-        cannot = "this version speaks xfer:// and tftp:// only";
-    else if (r == 1 && tftp_is_meant(o, &to))
-        tftp_check(o, true, &cannot);
-    if (cannot) {
-        r = -XFER_EUSAGE;
-        snprintf(why, sizeof why, "%s", cannot);
-    }
-    if (r != 1) {
-        tally_fail(&t, remote, r < 0 ? r : -XFER_EUSAGE, why);
+    int r = copy_parse(o, &t, remote, true, &to);
+    if (r < 0)
         return tally_finish(&t, totals);
-    }
     if (tftp_is_meant(o, &to)) {
         r = put_by_udp(o, &t, sources, n, &to);
     } else {

@@ -84,7 +84,7 @@ class Place:
             fill(self.dst, {name: self.scene.old for name in self.scene.new})
         with Relay(self.server.addr, plan) as relay:
             status, _, err = run(*self.args(relay.addr))
-        harness.wait_for(lambda: not any(n.endswith(".tmp") for n in os.listdir(self.dst)),
+        harness.wait_for(lambda: not any(n.endswith(b".tmp") for n in tree(self.dst)),
                          "no temporary is left")
         return status, err, tree(self.dst), relay.links
 

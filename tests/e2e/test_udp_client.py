@@ -10,8 +10,8 @@ import threading
 import time
 
 import harness
-from harness import TestCase, noise, scaled, sha256
-from tftp import FakeServer, Peer, ack, data, error, oack, serve_file, take_file
+from harness import noise, scaled, sha256
+from tftp import FakeServer, Peer, TestCase, ack, data, error, oack, serve_file, take_file
 
 CONTENT = noise(3 * 512 + 10)
 

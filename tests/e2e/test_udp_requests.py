@@ -6,8 +6,8 @@ import socket
 import threading
 
 import harness
-from harness import TestCase, noise
-from tftp import Peer, ack, data, error, request, rrq, wrq
+from harness import noise
+from tftp import Peer, TestCase, ack, data, error, request, rrq, wrq
 
 
 class Requests(TestCase):

@@ -10,8 +10,8 @@ import threading
 import time
 
 import harness
-from harness import TestCase, noise, sha256
-from tftp import Peer, Relay, ack, data, error, rrq, wrq
+from harness import noise, sha256
+from tftp import Peer, Relay, TestCase, ack, data, error, rrq, wrq
 
 SIZES = (0, 1, 511, 512, 513, 1427, 1428, 1429, 100_000, 3_000_000)
 

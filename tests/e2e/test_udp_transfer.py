@@ -5,8 +5,8 @@ import os
 import time
 
 import harness
-from harness import TestCase, noise, scaled, sha256
-from tftp import Peer, ack, data, error, rrq, wrq
+from harness import noise, scaled, sha256
+from tftp import Peer, TestCase, ack, data, error, rrq, wrq
 
 CONTENT = noise(5 * 512 + 100)
 

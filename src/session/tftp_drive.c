@@ -645,7 +645,9 @@ bool tftp_drive_linger(struct tftp_drive *d, int64_t now)
 
 void tftp_drive_linger_out(struct tftp_drive *d)
 {
-    int64_t near = 8 * d->sm.srtt, probe = near < PROBE_FIRST ? near : PROBE_FIRST;
+    /* nothing is measured where the request went out twice and the file has one block */
+    int64_t near = d->sm.srtt ? 8 * d->sm.srtt : PROBE_FIRST;
+    int64_t probe = near < PROBE_FIRST ? near : PROBE_FIRST;
     int64_t probe_at = clock_now() + probe;
 
     while (d->sm.state == TFTP_S_LINGER) {

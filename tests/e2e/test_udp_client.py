@@ -330,6 +330,19 @@ class Faults(Case):
             self.assertEqual([peer.recv(), peer.recv()], [("ACK", 2)] * 2)
         self.get(play, content=b"x" * 512 + b"end")
 
+    def test_91_lingering_without_a_round_trip_measured(self):
+        """Of a request that went out twice nothing can be timed; ACKs still come ever more slowly."""
+        def play(peer, asked):
+            server_of[0].raw()  # the request again
+            self.assertEqual(peer.ask(data(1, b"short")), ("ACK", 1))
+            while peer.raw(scaled(1)):
+                acks.append(1)
+        acks, server_of = [], []
+        with FakeServer(play) as server:
+            server_of.append(server)
+            self.xfer("get", self.url(server), self.path("f"))
+        self.assertLess(len(acks), 20)
+
     def test_92_out_of_order(self):
         def play(peer, asked):
             blocks = {n: data(n, CONTENT[(n - 1) * 512:n * 512]) for n in (1, 2, 3, 4)}

@@ -431,6 +431,48 @@ class Faults(Case):
             out, _ = self.xfer("get", self.url(server), "-")
         self.assertEqual(out, CONTENT)
 
+    def test_97_standard_output_has_more_than_there_is_now(self):
+        """After a loss the file is shorter: what was written cannot be taken back."""
+        content = b"x" * 400000
+
+        def send(peer, asked, content, blocks):
+            size = int(options_of(asked)["blksize"])
+            answer = peer.ask(oack(("blksize", size), ("sha256", sha256(content))))
+            for n in range(blocks):
+                self.assertEqual(answer, ("ACK", n))
+                answer = peer.ask(data(n + 1, content[n * size:(n + 1) * size]))
+            return answer
+
+        def play(peer, asked):
+            self.assertEqual(send(peer, asked, content, 6), ("ACK", 6))
+            peer.send(error(0, "peer is busy"))
+            server_of[0].recv()
+            with Peer(server_of[0].came) as again:
+                self.assertEqual(send(again, asked, b"short", 1)[0], "ERROR")
+        server_of = []
+        with FakeServer(play) as server:
+            server_of.append(server)
+            out, _ = self.xfer("get", "--blksize", "60000", self.url(server), "-", status=5)
+        self.assertGreater(len(out), 5)
+
+    def test_97_standard_output_that_is_closed(self):
+        """Nobody reads it: that stays so, and nothing is fetched again."""
+        def play(peer, asked):
+            answer = peer.ask(oack(("blksize", 60000)))
+            for n in range(1, 8):
+                answer = peer.ask(data(n, b"x" * 60000))
+                if answer[0] == "ERROR":
+                    return
+            self.fail(answer)
+        read, write = os.pipe()
+        os.close(read)
+        with FakeServer(play) as server:
+            status, _, err = harness.run("get", "-v", "--blksize", "60000", self.url(server), "-",
+                                         stdout=write)
+        os.close(write)
+        self.assertEqual(status, 141, err)
+        self.assertNotIn("trying again", err)
+
     def test_99_interrupted(self):
         for how in ("get", "put"):
             with self.subTest(how=how):

@@ -315,14 +315,30 @@ class Ends(TestCase):
             def descriptors():
                 return len(os.listdir(f"/proc/{server.proc.pid}/fd"))
 
-            def ticks():
-                with open(f"/proc/{server.proc.pid}/stat", encoding="ascii") as f:
-                    return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
             # lingering ends; then nothing moves any more
             harness.wait_for(lambda: descriptors() <= 10, "all sockets of transfers are closed")
-            before = ticks()
-            threading.Event().wait(1)
-            self.assertLess(ticks() - before, 5)
+            self.assertIdle(server)
+
+    def assertIdle(self, server):
+        def ticks():
+            with open(f"/proc/{server.proc.pid}/stat", encoding="ascii") as f:
+                return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+        before = ticks()
+        threading.Event().wait(1)
+        self.assertLess(ticks() - before, 5)
+
+    def test_a_server_that_waits_for_a_transfer_uses_no_processor(self):
+        with harness.Server("--timeout", "60") as server:
+            self.make(server.path("a"), b"x" * 600)
+            with Peer(server.udp_addr) as peer:
+                self.assertEqual(peer.ask(rrq("a", ("timeout", 20)))[0], "OACK")
+                self.assertEqual(peer.ask(ack(0))[0], "DATA")
+                server.proc.send_signal(signal.SIGTERM)
+                threading.Event().wait(0.5)  # for who might linger
+                self.assertIdle(server)
+                self.assertEqual(peer.ask(ack(1)), ("DATA", 2, b"x" * 88))
+                peer.send(ack(2))
+            self.assertEqual(server.wait(), 0)
 
 
 class Losses(TestCase):

@@ -605,10 +605,11 @@ int tftp_drive_run(struct tftp_drive *d)
             r = tick(d);
         if (r == 0)
             r = tell_moved(d);
-        if (r < 0 && !d->err)
+        if (r < 0 && !d->err && !is_settled(d)) /* what has moved and is safe stays a success */
             r = fail_here(d, r);
-        if (!d->err && !is_settled(d) && clock_now() - d->looked_at > LOOK_EVERY)
-            look_around(d, 0);
+        /* time passes even for a peer that never pauses */
+        if (!is_settled(d) && clock_now() - d->looked_at > LOOK_EVERY && look_around(d, 0) == 0)
+            tick(d);
     }
     if (d->err)
         d->err = failure(d);

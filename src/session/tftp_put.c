@@ -158,21 +158,36 @@ static int write_all(int fd, const uint8_t *p, size_t n)
     return 0;
 }
 
+/* Until there is something on standard input, or its end. */
+static int wait_for_input(const struct copy *c)
+{
+    struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                          {.fd = stop_fd(c->o->net.stop), .events = POLLIN}};
+    int64_t left = c->deadline == CLOCK_NEVER ? 0 : c->deadline - clock_now();
+    struct timespec ts = {left / CLOCK_SEC, left % CLOCK_SEC};
+
+    if (left < 0)
+        return -XFER_EDEADLINE;
+    int n = ppoll(p, 2, c->deadline == CLOCK_NEVER ? NULL : &ts, NULL);
+    if (n > 0 && p[1].revents)
+        return -XFER_ECANCELED;
+    return n == 0 ? -XFER_EDEADLINE : 0;
+}
+
 static int copy_pipe(const struct copy *c, int to)
 {
     uint8_t buf[SPOOL_CHUNK];
 
     for (;;) {
-        struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                              {.fd = stop_fd(c->o->net.stop), .events = POLLIN}};
-        if (poll(p, 2, -1) > 0 && p[1].revents)
-            return -XFER_ECANCELED;
+        int r = wait_for_input(c);
+        if (r < 0)
+            return r;
         ssize_t n = read(STDIN_FILENO, buf, sizeof buf);
         if (n == 0)
             return 0;
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return -errno;
-        int r = n > 0 ? write_all(to, buf, (size_t)n) : 0;
+        r = n > 0 ? write_all(to, buf, (size_t)n) : 0;
         if (r < 0)
             return r;
     }

@@ -526,6 +526,16 @@ class Writes(Case):
         self.assertEqual(got[1], CONTENT)
         self.assertEqual(got[0]["sha256"], sha256(CONTENT))
 
+    def test_a_pipe_that_says_nothing(self):
+        """--max-time is of the whole command, of what it waits for to be sent, too."""
+        read, write = os.pipe()
+        status, _, err = harness.run("put", "--max-time", "0.5", "-", "tftp://127.0.0.1:1/f",
+                                     stdin=read)
+        os.close(read)
+        os.close(write)
+        self.assertEqual(status, 3, err)
+        self.assertIn("time limit", err)
+
     def test_95_the_last_acknowledgment_never_comes(self):
         def play(peer, asked):
             self.assertEqual(peer.ask(ack(0))[:2], ("DATA", 1))

@@ -309,6 +309,9 @@ void tftp_reject_stranger(struct udp *u, const struct addr *from, const void *p,
 
     if (tftp_decode(p, n, &pkt) < 0 || pkt.op == TFTP_ERROR)
         return;
+    /* a port for all: it came here between bind and connect, and will be asked again over there */
+    if (u->companion < 0 && (pkt.op == TFTP_RRQ || pkt.op == TFTP_WRQ))
+        return;
     size_t len = tftp_put_error(out, sizeof out, TFTP_E_TID, "unknown transfer");
     udp_send_stranger(u, from, out, len);
 }

@@ -261,6 +261,21 @@ class Ports(TestCase):
             self.xfer("put", "--udp", self.path("a"), f"{server.udp_addr}/b")
             self.assertEqual(self.read(server.path("b")), content)
 
+    def test_no_request_is_unknown_to_a_single_port(self):
+        """Until a new transfer's socket is connected requests of others can come to it: they are lost
+        then, and asked again, but not refused. It takes a crowd to see one."""
+        with harness.Server("--udp-single-port", "--max-connections", "1024") as server:
+            self.make(server.path("a"), b"small")
+            for _ in range(100):
+                peers = [self.enter_context(Peer(server.udp_addr)) for _ in range(16)]
+                for peer in peers:
+                    peer.send(rrq("a"))
+                for peer in peers:
+                    if peer.raw(0.2):
+                        self.assertEqual(peer.got, data(1, b"small"))
+                        peer.send(ack(1))
+                    peer.close()
+
     def test_two_servers_do_not_share_a_port(self):
         for options in ((), ("--udp-single-port",)):
             with self.subTest(options=options), harness.Server(*options) as server:

@@ -260,8 +260,8 @@ static void put_one(struct tftp_peer *p, struct seen *names, const char *source,
     bool into = to->dir_slash || to->path.len == 0;
 
     if (!j || fresh < 0) {
-        job_free(j);
         tally_fail(p->copy->tally, source, j ? -ENOMEM : -XFER_ETOOLONG, NULL);
+        job_free(j);
     } else if (unreachable) {
         copy_report(p->copy, j, XFER_FAILED, unreachable, NULL);
     } else if (j->stream && into) {
@@ -274,8 +274,8 @@ static void put_one(struct tftp_peer *p, struct seen *names, const char *source,
     }
 }
 
-int tftp_put(const struct xfer_copy_opts *o, struct tally *t, const char *const *sources, size_t n,
-             const struct remote *to, int64_t deadline)
+void tftp_put(const struct xfer_copy_opts *o, struct tally *t, const char *const *sources, size_t n,
+              const struct remote *to, int64_t deadline)
 {
     struct seen names = {0};
     struct tftp_peer peer;
@@ -290,5 +290,4 @@ int tftp_put(const struct xfer_copy_opts *o, struct tally *t, const char *const 
     }
     seen_free(&names);
     copy_destroy(&c);
-    return 0;
 }

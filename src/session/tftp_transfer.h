@@ -9,8 +9,6 @@
 
 struct tftp_server;
 
-/* What the transfer does on the side of files; gone while it lingers. */
-
 struct tftp_transfer {
     struct tftp_transfer *next;
     struct tftp_server *ts;

@@ -3,6 +3,7 @@
 A test file ends in `harness.main()`; run alone it takes words that select tests by name.
     XFER             the program (default build/xfer)
     XFER_TEST_SLOW   multiplies every time limit (default 1); 3 times that with sanitizers
+    XFER_TEST_TRIES  how often a test is tried until it passes (default 1); each failure is told
     XFER_TEST_KEEP   keeps temporary directories
 """
 
@@ -27,6 +28,7 @@ SRC = pathlib.Path(__file__).resolve().parent.parent.parent
 XFER = os.path.abspath(os.environ.get("XFER") or SRC / "build" / "xfer")
 SANITIZED = os.environ.get("XFER_SANITIZE", "no") not in ("", "no")
 SLOW = float(os.environ.get("XFER_TEST_SLOW") or 1) * (3 if SANITIZED else 1)
+TRIES = int(os.environ.get("XFER_TEST_TRIES") or 1)
 ENV = os.environ | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "xterm"}
 REPORT = re.compile(rb"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error:")
 
@@ -346,7 +348,23 @@ def parse(line):
 class TestCase(unittest.TestCase):
     """Has self.tmp, a directory of its own."""
 
+    TRIES = 1  # at least
     maxDiff = None
+
+    def run(self, result=None):
+        for _ in range(max(self.TRIES, TRIES) - 1):
+            trial = unittest.TestResult()
+            super().run(trial)
+            troubles = [text for _, text in trial.failures + trial.errors]
+            if not troubles:
+                result.startTest(self)
+                for _, reason in trial.skipped:
+                    result.addSkip(self, reason)
+                result.stopTest(self)
+                return
+            last = [line for line in troubles[0].splitlines() if line.strip()][-1]
+            print("# tried again:", title(self), ascii(last)[1:-1][:200])
+        super().run(result)
 
     def setUp(self):
         self.tmp = tempfile.mkdtemp(prefix="xfer-e2e-")

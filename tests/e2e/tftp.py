@@ -11,7 +11,6 @@ import socket
 import struct
 import threading
 import time
-import unittest
 
 import harness
 from harness import scaled
@@ -81,24 +80,9 @@ def split(addr):
 
 class TestCase(harness.TestCase):
     """A test in which Python plays one end. The program sends again after 20 ms at least: an answer
-    that a busy machine delays for longer is lost for it, and the test sees other packets. What
-    failed is tried again, twice at most."""
+    that a busy machine delays for longer is lost for it, and the test sees other packets."""
 
     TRIES = 3
-
-    def run(self, result=None):
-        for _ in range(self.TRIES - 1):
-            trial = unittest.TestResult()
-            super().run(trial)
-            troubles = [text for _, text in trial.failures + trial.errors]
-            if not troubles:
-                result.startTest(self)
-                for _, reason in trial.skipped:
-                    result.addSkip(self, reason)
-                result.stopTest(self)
-                return
-            print(f"# tried again: {harness.title(self)}: {troubles[0].splitlines()[-1][:200]}")
-        super().run(result)
 
 
 class Peer:

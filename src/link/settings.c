@@ -83,7 +83,7 @@ bool link_is_trustworthy(const struct link_settings *s, const struct link_stats 
         if (c->hidden + c->dropped_pool > 0)
             return say(p, "not trustworthy on this machine: it dropped %llu packets of its own",
                        (unsigned long long)(c->hidden + c->dropped_pool));
-        if (c->lateness_p99 > most)
+        if (c->out_packets >= 100 && c->lateness_p99 > most)
             return say(p,
                        "not trustworthy on this machine: one packet of 100 was more than "
                        "%.1f ms late (of a round trip of %.1f ms)",

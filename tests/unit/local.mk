@@ -17,6 +17,7 @@ unit_tests = \
 	tests/unit/test_tftp_sm \
 	tests/unit/test_linkq \
 	tests/unit/test_damage \
+	tests/unit/test_hist \
 	tests/unit/test_pcapng \
 	tests/unit/test_store \
 	tests/unit/test_store_list \
@@ -84,6 +85,8 @@ tests_unit_test_linkq_SOURCES = tests/unit/test_linkq.c
 tests_unit_test_linkq_LDADD = liblinkq.la $(CRITERION_LIBS) -lm
 tests_unit_test_damage_SOURCES = tests/unit/test_damage.c
 tests_unit_test_damage_LDADD = $(unit_link)
+tests_unit_test_hist_SOURCES = tests/unit/test_hist.c
+tests_unit_test_hist_LDADD = $(unit_link)
 tests_unit_test_pcapng_SOURCES = tests/unit/test_pcapng.c
 tests_unit_test_pcapng_LDADD = $(unit_link)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c $(store_fixture)

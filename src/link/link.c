@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "link/internal.h"
@@ -111,7 +112,8 @@ static __attribute__((noreturn)) void keep(struct link *link, int control, pid_t
         _exit(1);
     }
     close(control);
-    link_reap(pid, INT64_MAX / 2, &status);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
     _exit(0);
 }
 

@@ -14,8 +14,8 @@ enum {
     SECTION_APPLICATION = 4,
     INTERFACE_NAME = 2,
     INTERFACE_RESOLUTION = 9,
-    LINKTYPE_RAW = 101,
-    NANOSECONDS = 9 /* as a negative power of ten */
+    LINKTYPE_IPV4 = 228, /* not RAW, 101: libpcap takes that for the first interface alone */
+    NANOSECONDS = 9      /* as a negative power of ten */
 };
 #define BYTE_ORDER_MAGIC UINT32_C(0x1a2b3c4d)
 
@@ -103,7 +103,7 @@ size_t pcapng_interface(uint8_t *out, size_t cap, const char *name, uint32_t sna
     struct block b = begin(out, cap, BLOCK_INTERFACE);
     const uint8_t resolution = NANOSECONDS;
 
-    add16x2(&b, LINKTYPE_RAW, 0);
+    add16x2(&b, LINKTYPE_IPV4, 0);
     add32(&b, snap);
     add_text(&b, INTERFACE_NAME, name);
     add_option(&b, INTERFACE_RESOLUTION, &resolution, 1);

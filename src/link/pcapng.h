@@ -1,5 +1,5 @@
 /* pcapng.h - blocks of a pcapng file (draft-ietf-opsawg-pcapng), encoded into the caller's memory:
- * raw IP, nanoseconds, named interfaces, comments on packets. Pure.
+ * raw IPv4, nanoseconds, named interfaces, comments on packets. Pure.
  *
  * A file is one pcapng_section, a pcapng_interface for each method, and packets. Each function
  * returns the bytes it wrote, a multiple of 4; 0 when cap is too small. Names and comments are cut

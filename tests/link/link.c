@@ -119,6 +119,30 @@ static int hear_datagrams(void *arg)
     return 1;
 }
 
+struct damaged {
+    int ready[2], enough[2];
+    unsigned got, damaged;
+};
+
+/* Counts datagrams, which are all zeros when nobody has touched them, until told to stop. */
+static int count_damaged(void *arg)
+{
+    struct damaged *d = arg;
+    static const char zeros[DATAGRAM];
+    char buf[2 * DATAGRAM];
+    int fd = server_socket(SOCK_DGRAM);
+    struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = d->enough[0], .events = POLLIN}};
+
+    if (fd < 0 || write(d->ready[1], "", 1) != 1)
+        return 1;
+    while (poll(p, 2, -1) > 0 && (p[0].revents || !p[1].revents))
+        if (p[0].revents && recv(fd, buf, sizeof buf, 0) == DATAGRAM) {
+            d->got++;
+            d->damaged += memcmp(buf, zeros, DATAGRAM) != 0;
+        }
+    return 0;
+}
+
 struct bulk {
     int ready[2];
     const char *congestion;
@@ -273,6 +297,42 @@ static void test_fates(void)
     link_close(link);
 }
 
+static void damage(bool mend, struct damaged *d, struct link_stats *st)
+{
+    struct link_settings s = settings(MS);
+    struct link *link;
+    pid_t server, client;
+
+    s.path[LINK_CLIENT].corrupt = 0.2;
+    s.path[LINK_CLIENT].mend = mend;
+    link = opened(&s);
+    *d = (struct damaged){.got = 0};
+    if (pipe(d->ready) == 0 && pipe(d->enough) == 0 && link_begin(link, 1) == 0 &&
+        link_start(link, LINK_SERVER, count_damaged, d, &server) == 0 && heard(d->ready[0]) &&
+        link_start(link, LINK_CLIENT, send_datagrams, NULL, &client) == 0 &&
+        link_wait(link, client, LIMIT) == 0 && link_end(link, st) == 0 &&
+        write(d->enough[1], "", 1) == 1)
+        link_wait(link, server, LIMIT);
+    link_close(link);
+}
+
+static void test_corruption(void)
+{
+    struct damaged *d =
+        mmap(NULL, sizeof *d, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct link_stats st = {0};
+    const struct link_counts *c = &st.path[LINK_CLIENT];
+
+    damage(false, d, &st);
+    tap_check(c->corrupted > 50 && d->got > 0 && d->damaged == 0,
+              "checksums find flipped bits: %d of %d corrupted, %u came, %u damaged",
+              (int)c->corrupted, (int)c->in_packets, d->got, d->damaged);
+    damage(true, d, &st);
+    tap_check(d->damaged > 0 && d->damaged <= c->corrupted,
+              "with the checksum mended they come through: %d corrupted, %u came, %u damaged",
+              (int)c->corrupted, d->got, d->damaged);
+}
+
 static void test_queue(void)
 {
     struct link_settings s = settings(0);
@@ -352,8 +412,8 @@ static void test_segments(void)
 static void test_capture(void)
 {
     struct link_settings s = settings(MS);
-    char fate[DATAGRAMS + 1], path[] = "/tmp/link-capture-XXXXXX";
-    int fd = mkstemp(path), err;
+    char fate[DATAGRAMS + 1], path[64];
+    int fd = memfd_create("capture", 0), err;
     struct link *link;
     struct link_stats st;
     struct link_capture *c;
@@ -364,6 +424,7 @@ static void test_capture(void)
     link = opened(&s);
     fates(link, 1, fate, &st);
     r = link_records(link, &n);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     err = link_capture_open(&c, path);
     if (!err)
         err = link_capture_add(c, "udp", r, n);
@@ -371,7 +432,7 @@ static void test_capture(void)
         err = link_capture_close(c);
     tap_check(err == 0 && n >= DATAGRAMS && lseek(fd, 0, SEEK_END) > (off_t)(n * DATAGRAM),
               "a capture is written of %zu packets", n);
-    unlink(path);
+    close(fd);
     link_close(link);
 }
 
@@ -471,6 +532,7 @@ int main(int argc, char **argv)
     test_round_trip();
     test_rate();
     test_fates();
+    test_corruption();
     test_queue();
     test_tcp();
     test_segments();

@@ -72,13 +72,13 @@ Test(pcapng, a_section_says_byte_order_version_and_writer)
     option_is(b, 24, 4, "xfer 1");
 }
 
-Test(pcapng, an_interface_has_its_name_raw_ip_and_nanoseconds)
+Test(pcapng, an_interface_has_its_name_raw_ipv4_and_nanoseconds)
 {
     uint8_t b[PCAPNG_BLOCK_MAX(0)];
     size_t n = pcapng_interface(b, sizeof b, "tcp (cubic)", 224);
 
     framed(b, n, 1);
-    cr_assert_eq(at16(b + 8), 101);
+    cr_assert_eq(at16(b + 8), 228);
     cr_assert_eq(at32(b + 12), 224);
     option_is(b, 16, 2, "tcp (cubic)");
     option_is(b, 16, 9, "\11");

@@ -20,6 +20,8 @@
  *  - Nothing stays behind, however the caller ends: the forwarder ends with it, and every process
  *    of the link with the forwarder. Every wait here has a limit.
  *  - Between link_end and link_begin nothing passes.
+ *  - The link's processes hold copies of the descriptors that were open at link_open and
+ *    link_start, close-on-exec or not, until they end.
  *  - Bytes, rates and limits count whole IPv4 packets: no Ethernet header. Nothing but IPv4 passes.
  *  - The same seed and settings give the Nth packet of a direction the same fate, whatever the
  *    time; how many packets there are is the protocol's affair.

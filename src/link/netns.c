@@ -90,6 +90,9 @@ static int no_part(struct link_problem *p, int err, const char *what)
     if (err == -EOPNOTSUPP)
         return refused(p, err, "load the kernel module veth: modprobe veth",
                        "the kernel has no veth devices: %s", what);
+    if (err == -EROFS)
+        return refused(p, err, "in a container: let it write to /proc/sys", "%s is read-only",
+                       what);
     return refused(p, err, "", "%s: %s", what, strerror(-err));
 }
 

@@ -16,6 +16,9 @@ unit_tests = \
 	tests/unit/test_tftp_opt \
 	tests/unit/test_tftp_sm \
 	tests/unit/test_linkq \
+	tests/unit/test_damage \
+	tests/unit/test_hist \
+	tests/unit/test_pcapng \
 	tests/unit/test_store \
 	tests/unit/test_store_list \
 	tests/unit/test_store_part \
@@ -46,6 +49,7 @@ TESTS += $(unit_tests)
 unit_base = libbase.la $(room_libs) $(CRITERION_LIBS)
 unit_wire = libwire.la $(unit_base)
 unit_tftp = libtftp.la $(unit_base)
+unit_link = liblink.la $(unit_base)
 unit_store = libstore.la $(unit_base)
 store_fixture = tests/unit/store_fixture.c tests/unit/store_fixture.h
 unit_net = libnet.la $(unit_base)
@@ -79,6 +83,12 @@ tests_unit_test_tftp_sm_SOURCES = tests/unit/test_tftp_sm.c
 tests_unit_test_tftp_sm_LDADD = $(unit_tftp)
 tests_unit_test_linkq_SOURCES = tests/unit/test_linkq.c
 tests_unit_test_linkq_LDADD = liblinkq.la $(CRITERION_LIBS) -lm
+tests_unit_test_damage_SOURCES = tests/unit/test_damage.c
+tests_unit_test_damage_LDADD = $(unit_link)
+tests_unit_test_hist_SOURCES = tests/unit/test_hist.c
+tests_unit_test_hist_LDADD = $(unit_link)
+tests_unit_test_pcapng_SOURCES = tests/unit/test_pcapng.c
+tests_unit_test_pcapng_LDADD = $(unit_link)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c $(store_fixture)
 tests_unit_test_store_LDADD = $(unit_store)
 tests_unit_test_store_list_SOURCES = tests/unit/test_store_list.c $(store_fixture)

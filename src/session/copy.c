@@ -30,6 +30,8 @@ int copy_parse(const struct xfer_copy_opts *o, struct tally *t, const char *word
     int r = remote_parse(word, ret, why, sizeof why);
     if (r == 1 && ret->scheme == REMOTE_XFERS)
         cannot = "this version speaks xfer:// and tftp:// only";
+    else if (r == 1 && o->discard && (o->update || o->no_clobber))
+        cannot = "what is thrown away is compared with nothing";
     else if (r == 1 && tftp_is_meant(o, ret))
         tftp_check(o, put, &cannot);
     if (r == 1 && !cannot)

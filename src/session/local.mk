@@ -46,6 +46,8 @@ libsession_la_SOURCES = \
 	src/session/put_worker.c \
 	src/session/put_worker.h \
 	src/session/query.c \
+	src/session/ranges.c \
+	src/session/ranges.h \
 	src/session/query.h \
 	src/session/seen.c \
 	src/session/seen.h \

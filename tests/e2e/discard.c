@@ -15,8 +15,7 @@ static void told(void *user, const struct xfer_event *ev)
     (void)user;
     if (ev->type != XFER_EV_FILE && ev->type != XFER_EV_WARNING)
         return;
-    printf("%s %llu %s ",
-           ev->type == XFER_EV_FILE && ev->outcome == XFER_DONE ? "done" : "failed",
+    printf("%s %llu %s ", ev->type == XFER_EV_FILE && ev->outcome == XFER_DONE ? "done" : "failed",
            (unsigned long long)ev->bytes, ev->verified ? "verified" : "unverified");
     for (size_t i = 0; ev->entry.has_sha256 && i < XFER_SHA256_LEN; i++)
         printf("%02x", ev->entry.sha256[i]);

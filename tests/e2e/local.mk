@@ -26,6 +26,7 @@ e2e_tests += \
 	tests/e2e/test_hostile_requests.py \
 	tests/e2e/test_hostile_server.py \
 	tests/e2e/test_kill.py \
+	tests/e2e/test_ranges.py \
 	tests/e2e/test_resume.py \
 	tests/e2e/test_writers.py
 
@@ -37,4 +38,4 @@ tests_e2e_discard_LDADD = $(rooms) $(room_libs)
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)
 endif
-EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py tests/e2e/tftp.py tests/e2e/relay.py
+EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py tests/e2e/fake.py tests/e2e/tftp.py tests/e2e/relay.py

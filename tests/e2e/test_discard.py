@@ -184,5 +184,4 @@ class Discards(TestCase):
         self.assertEqual([packet[0] for packet in got], ["ERROR", "ERROR"])
 
 
-if __name__ == "__main__":
-    harness.main()
+harness.main()

@@ -15,6 +15,14 @@
 #define HASH_CHUNK (128 * 1024)
 #define REMOTE_NAME_MAX (PATH_CLEAN_MAX + 300)
 
+int copy_check(const struct xfer_copy_opts *o, const char **why)
+{
+    *why = o->discard && (o->update || o->no_clobber)
+               ? "what is thrown away is compared with nothing"
+               : NULL;
+    return *why ? -XFER_EUSAGE : 0;
+}
+
 int64_t copy_deadline(const struct xfer_net_opts *o)
 {
     return o->max_time > 0 ? clock_now() + clock_from_seconds(o->max_time) : CLOCK_NEVER;

@@ -28,6 +28,9 @@ struct copy {
     int fatal;            /* mutex: why the workers gave up; 0: they did not */
 };
 
+/* Whether the options fit together; -XFER_EUSAGE with a static text. */
+int copy_check(const struct xfer_copy_opts *o, const char **why);
+
 int64_t copy_deadline(const struct xfer_net_opts *o);
 
 void copy_init(struct copy *c, const struct xfer_copy_opts *o, struct tally *t,

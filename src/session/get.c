@@ -128,7 +128,7 @@ static int get_dir(struct tree *t, const char *target, struct job *j, const stru
     mode_t mode = (e->keys & WIRE_K_MODE) && !o->no_preserve ? (e->mode & 0777) | 0700 : 0777;
     struct stat sb;
 
-    if (o->dry_run) {
+    if (o->dry_run || o->discard) {
         job_free(j);
         return 0;
     }
@@ -323,7 +323,7 @@ static int parse_remotes(const struct xfer_copy_opts *o, struct tally *t, const 
         int r = remote_parse(words[i], &ret[i], why, sizeof why);
         if (r == 1 && ret[i].scheme == REMOTE_XFERS)
             cannot = "this version speaks xfer:// and tftp:// only";
-        else if (r == 1 && tftp_is_meant(o, &ret[i]))
+        else if (r == 1 && copy_check(o, &cannot) == 0 && tftp_is_meant(o, &ret[i]))
             tftp_check(o, false, &cannot);
         if (cannot) {
             snprintf(why, sizeof why, "%s", cannot);
@@ -377,7 +377,8 @@ static int get_all(const struct xfer_copy_opts *o, struct tally *t, const struct
         return r;
     if (dest && strcmp(dest, "-") == 0)
         several = false;
-    r = dest_open(&d, dest, o, several, tree);
+    d = (struct dest){.into = true, .store = {.fd = -1}};
+    r = o->discard ? 0 : dest_open(&d, dest, o, several, tree);
     for (size_t i = 0; r == 0 && i < n;) {
         size_t k = 1;
         while (i + k < n && same_server(&remotes[i], &remotes[i + k]))

@@ -72,6 +72,9 @@ static int open_target(struct getter *g, struct asked *a)
     const struct xfer_copy_opts *o = g->w.c->o;
     struct job *j = a->job;
     uint8_t id[16];
+
+    if (o->discard)
+        return 0;
     struct store_write_opts wo = {.replace = o->no_clobber ? STORE_NEW : STORE_REPLACE,
                                   .mkpath = o->mkpath || j->in_tree};
 
@@ -129,6 +132,8 @@ static int sink_write(void *arg, const void *p, size_t n)
 {
     struct sink *s = arg;
 
+    if (s->g->w.c->o->discard)
+        return 0;
     if (!s->a->job->stream)
         return store_write(&s->a->w, p, n);
     int r = write_stream(s->g, p, n);
@@ -329,11 +334,12 @@ static int finish_target(struct getter *g, struct asked *a, const uint8_t sum[DI
 static void land(struct getter *g, const uint8_t sum[DIGEST_LEN], uint64_t received)
 {
     struct asked *a = head(g);
+    bool file = !a->job->stream && !g->w.c->o->discard;
     int r = 0;
 
-    if (!a->job->stream)
+    if (file)
         r = finish_target(g, a, sum);
-    if (r == 0 && !a->job->stream && g->w.c->o->sync == XFER_SYNC_BATCH) {
+    if (r == 0 && file && g->w.c->o->sync == XFER_SYNC_BATCH) {
         digest_free(a->digest);
         landings_add(g->landings, a->job, &a->w, a->offset, sum);
         if (++g->landed >= g->share - ask_max(g))
@@ -341,7 +347,7 @@ static void land(struct getter *g, const uint8_t sum[DIGEST_LEN], uint64_t recei
         pop(g);
         return;
     }
-    if (r == 0 && !a->job->stream)
+    if (r == 0 && file)
         r = store_write_publish(&a->w, g->w.c->o->sync == XFER_SYNC_FILE);
     if (r < 0) {
         file_failed(g, dest_error(r), NULL, false);

@@ -30,6 +30,7 @@ libsession_la_SOURCES = \
 	src/session/landings.c \
 	src/session/landings.h \
 	src/session/list.c \
+	src/session/op_discard.c \
 	src/session/op_get.c \
 	src/session/op_list.c \
 	src/session/op_mkdir.c \

@@ -551,7 +551,7 @@ static void random_msg(struct dice *d, struct wire_msg *m)
 
 static bool has_path(enum wire_verb v)
 {
-    return (v >= WIRE_GET && v <= WIRE_MKDIR) || v == WIRE_ENTRY;
+    return (v >= WIRE_GET && v <= WIRE_DISCARD) || v == WIRE_ENTRY;
 }
 
 #define SAME(bit, field)                                                                           \

@@ -337,6 +337,8 @@ static int land(struct ranges *r, uint8_t sum[DIGEST_LEN])
     int e = store_write_end_at(&r->w, r->size);
     if (e == 0)
         e = hash_to(r, r->size);
+    if (e == 0 && r->hashed < r->size) /* somebody else has cut it */
+        e = -EIO;
     if (e == 0 && !digest_peek(r->digest, sum))
         e = -ENOMEM;
     if (e == 0 && r->whole_known && memcmp(sum, r->whole, DIGEST_LEN) != 0)

@@ -224,6 +224,10 @@ struct xfer_copy_opts {
     unsigned window;       /* blocks in flight; 0 means 1: stop-and-wait */
     bool no_spin;          /* never wait in a loop, however short the round trip is */
     bool require_verified; /* fail where the server knows no digests */
+    /* To measure a network: the receiver hashes what arrives and throws it away. To put, the server
+     * makes and replaces nothing, and need not take writes; it is -XFER_EUNKNOWN if it cannot do
+     * so. To get, dest is not looked at. With update or no_clobber: -XFER_EUSAGE. */
+    bool discard;
 };
 
 /* Copies local files to a remote. A source "-" is standard input (its size unknown). totals may be

@@ -39,6 +39,7 @@ unit_tests = \
 	tests/unit/test_dest \
 	tests/unit/test_filter \
 	tests/unit/test_job \
+	tests/unit/test_ranges \
 	tests/unit/test_seen \
 	tests/unit/test_tally \
 	tests/unit/test_turnaway
@@ -129,6 +130,8 @@ tests_unit_test_filter_SOURCES = tests/unit/test_filter.c
 tests_unit_test_filter_LDADD = $(unit_session)
 tests_unit_test_job_SOURCES = tests/unit/test_job.c
 tests_unit_test_job_LDADD = $(unit_session)
+tests_unit_test_ranges_SOURCES = tests/unit/test_ranges.c
+tests_unit_test_ranges_LDADD = $(unit_session)
 tests_unit_test_seen_SOURCES = tests/unit/test_seen.c
 tests_unit_test_seen_LDADD = $(unit_session)
 tests_unit_test_tally_SOURCES = tests/unit/test_tally.c

@@ -33,6 +33,9 @@ unit_tests = \
 	tests/unit/test_options \
 	tests/unit/test_progress \
 	tests/unit/test_report \
+	tests/unit/test_compare_report \
+	tests/unit/test_compare_spec \
+	tests/unit/test_compare_theory \
 	tests/unit/test_body \
 	tests/unit/test_chan \
 	tests/unit/test_claim \
@@ -56,7 +59,7 @@ store_fixture = tests/unit/store_fixture.c tests/unit/store_fixture.h
 unit_net = libnet.la $(unit_base)
 unit_session = $(rooms) $(unit_base)
 chan_fixture = tests/unit/chan_fixture.c tests/unit/chan_fixture.h
-unit_cli = libcli.a $(unit_base) $(JANSSON_LIBS)
+unit_cli = libcli.a $(unit_base) $(JANSSON_LIBS) -lm
 
 tests_unit_test_buf_SOURCES = tests/unit/test_buf.c
 tests_unit_test_buf_LDADD = $(unit_base)
@@ -118,6 +121,12 @@ tests_unit_test_progress_SOURCES = tests/unit/test_progress.c
 tests_unit_test_progress_LDADD = $(unit_cli)
 tests_unit_test_report_SOURCES = tests/unit/test_report.c
 tests_unit_test_report_LDADD = $(unit_cli)
+tests_unit_test_compare_report_SOURCES = tests/unit/test_compare_report.c
+tests_unit_test_compare_report_LDADD = $(unit_cli)
+tests_unit_test_compare_spec_SOURCES = tests/unit/test_compare_spec.c
+tests_unit_test_compare_spec_LDADD = $(unit_cli)
+tests_unit_test_compare_theory_SOURCES = tests/unit/test_compare_theory.c
+tests_unit_test_compare_theory_LDADD = $(unit_cli)
 tests_unit_test_body_SOURCES = tests/unit/test_body.c $(chan_fixture)
 tests_unit_test_body_LDADD = $(unit_session)
 tests_unit_test_chan_SOURCES = tests/unit/test_chan.c $(chan_fixture)

@@ -10,9 +10,14 @@ libcli_a_SOURCES = \
 	src/cli/cmd_ls.c \
 	src/cli/cmd_put.c \
 	src/cli/cmd_serve.c \
+	src/cli/cmd_compare.c \
 	src/cli/compare.h \
+	src/cli/compare_ability.c \
+	src/cli/compare_ability.h \
 	src/cli/compare_csv.c \
 	src/cli/compare_csv.h \
+	src/cli/compare_data.c \
+	src/cli/compare_data.h \
 	src/cli/compare_json.c \
 	src/cli/compare_json.h \
 	src/cli/compare_link.c \
@@ -21,14 +26,20 @@ libcli_a_SOURCES = \
 	src/cli/compare_method.h \
 	src/cli/compare_plan.c \
 	src/cli/compare_plan.h \
+	src/cli/compare_place.c \
+	src/cli/compare_place.h \
 	src/cli/compare_row.c \
 	src/cli/compare_row.h \
+	src/cli/compare_run.c \
+	src/cli/compare_run.h \
 	src/cli/compare_spec.c \
 	src/cli/compare_spec.h \
 	src/cli/compare_table.c \
 	src/cli/compare_table.h \
 	src/cli/compare_theory.c \
 	src/cli/compare_theory.h \
+	src/cli/compare_trial.c \
+	src/cli/compare_trial.h \
 	src/cli/compare_words.c \
 	src/cli/compare_words.h \
 	src/cli/listing.c \
@@ -58,4 +69,4 @@ xfer_SOURCES = \
 # -static: the program itself holds what it needs of libxfer, so that it is a real binary in the
 # build directory and the inside of base can be used, which libxfer.so hides.
 xfer_LDFLAGS = $(AM_LDFLAGS) $(XFER_PROGRAM_LDFLAGS) -static
-xfer_LDADD = libcli.a libxfer.la libbase.la $(room_libs) $(JANSSON_LIBS) -lm
+xfer_LDADD = libcli.a liblink.la libxfer.la libbase.la $(room_libs) $(JANSSON_LIBS) -lm

@@ -401,7 +401,7 @@ static int tell(const struct job *job, const struct compare_run *run)
     if (run->why[0] != '\0')
         fprintf(stderr, "xfer: %s%s%s\n", run->why, run->remedy[0] ? "\nxfer: " : "", run->remedy);
     if (run->doubt[0] != '\0')
-        fprintf(stderr, "xfer: warning: not trustworthy on this machine: %s\n", run->doubt);
+        fprintf(stderr, "xfer: warning: %s\n", run->doubt);
     if (signals_caught()) {
         fputs("xfer: interrupted: what was measured until then is above\n", stderr);
         return 128 + signals_caught();

@@ -1,0 +1,153 @@
+"""`xfer compare` over the emulated link: the table, its figures, the end by signals."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import harness
+from harness import SANITIZED, TestCase, end, finish, scaled, skip_unless, start, wait_for
+
+HEAD = b" Mbit/s, RTT "
+
+
+def check():
+    status, out, _ = harness.run("compare", "--check")
+    return status, out.decode()
+
+
+class Link(TestCase):
+    """As the ordinary user that nobody is, where the tests are root's."""
+
+    def setUp(self):
+        super().setUp()
+        status, text = check()
+        skip_unless(status == 0, f"no emulated link here: {text.splitlines()[0]}")
+        skip_unless(not SANITIZED, "sanitizers are no measure of time")
+        self.prefix = ()
+        if os.geteuid() == 0:
+            self.prefix = harness.as_nobody(self.tmp)
+            os.chown(self.tmp, 65534, 65534)
+        self.env = {"TMPDIR": self.tmp}
+
+    def compare(self, *args, **kwargs):
+        return self.xfer("compare", *args, prefix=self.prefix, env=self.env, **kwargs)
+
+    def rounds(self, *args, **kwargs):
+        out, _ = self.compare("--json", "-q", *args, **kwargs)
+        return [r for r in map(json.loads, out.splitlines()) if r["type"] == "round"]
+
+    def begin(self, *args):
+        """At work: its head is out, so that transfers have begun."""
+        out = self.path("out")
+        with open(out, "wb") as f:
+            process = start("compare", *args, prefix=self.prefix, env=self.env, stdout=f)
+        self.addCleanup(end, process)
+        wait_for(lambda: HEAD in self.read(out), "the head of the table", 60)
+        return process, out
+
+    def assertGone(self):
+        wait_for(lambda: not [n for n in os.listdir(self.tmp) if n.startswith("xfer-")],
+                 "the made bytes are removed")
+
+
+class Default(Link):
+    def test_alone(self):
+        begun = time.monotonic()
+        out, _ = self.compare()
+        took = time.monotonic() - begun
+        text = out.decode()
+        self.assertLess(took, scaled(40))  # 30 are promised on a machine that does nothing else
+        self.assertRegex(text, r"1 MiB, 20 Mbit/s, RTT 20 ms \(measured \S+\), no loss, seed 1: ")
+        rows = [re.search(rf"^{label} .*$", text, re.M)
+                for label in (r"tcp \(\w+\)", "udp window 16", "udp stop-and-wait")]
+        self.assertTrue(all(rows), text)
+        self.assertRegex(text, r"\d+ blocks × 20\.6 ms = ")
+        self.assertTrue(all(len(line) <= 80 for line in text.splitlines()), text)
+        self.assertGone()
+
+
+class Rounds(Link):
+    def test_counters_of_stop_and_wait(self):
+        rounds = self.rounds("--size", "20K", "-m", "udp", "--rtt", "5ms")
+        self.assertEqual([r["round"] for r in rounds], [1, 2, 3])
+        for r in rounds:
+            self.assertEqual((r["outcome"], r["verified"]), ("done", True))
+            # 15 blocks and the request; an answer to each.
+            if r["retransmits"] == 0:
+                self.assertEqual(r["client_to_server"]["packets"], 16)
+                self.assertEqual(r["server_to_client"]["packets"], 16)
+            self.assertGreater(r["seconds"], 16 * 0.005)
+
+    def test_lost_packets_are_counted_and_sent_again(self):
+        rounds = self.rounds("--size", "100K", "-m", "udp", "--rtt", "2ms", "--loss", "5%",
+                             "--rounds", "2")
+        self.assertTrue(all(r["outcome"] == "done" for r in rounds), rounds)
+        lost = sum(r[way]["dropped_loss"] for r in rounds
+                   for way in ("client_to_server", "server_to_client"))
+        self.assertGreater(lost, 0)
+        self.assertGreater(sum(r["retransmits"] for r in rounds), 0)
+
+    def test_congestion_control_is_read_back(self):
+        rounds = self.rounds("--size", "100K", "-m", "tcp:reno", "--direction", "both",
+                             "--rounds", "1")
+        self.assertEqual([(r["direction"], r["congestion_control"]) for r in rounds],
+                         [("put", "reno"), ("get", "reno")])
+
+    def test_what_does_not_fit_is_cut_and_said(self):
+        out, _ = self.compare("-m", "udp", "--size", "100M", "--max-time", "8")
+        self.assertRegex(out.decode(), r"measured on the first \S+ \w+ of 100 MiB")
+
+    def test_sweep(self):
+        out, _ = self.compare("--sweep", "blksize=512,1024", "-m", "udp", "--size", "10K",
+                              "--rounds", "1", "--csv", "-q")
+        self.assertEqual(re.findall(r",blksize,(\d+),done,", out.decode()), ["512", "1024"])
+
+
+class Capture(Link):
+    def test_each_transfer_is_an_interface(self):
+        path = self.path("x.pcapng")
+        rounds = self.rounds("--size", "20K", "--pcap", path, "--rounds", "1", "--loss", "1%")
+        self.assertEqual(self.read(path)[:4], b"\x0a\x0d\x0d\x0a")
+        skip_unless(shutil.which("tshark"), "needs tshark")
+        listed = subprocess.run(["tshark", "-r", path, "-T", "fields", "-e",
+                                 "frame.interface_name"], stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL, text=True, check=True)
+        names = listed.stdout.splitlines()
+        for r in rounds:
+            name = f"{r['method']} {r['direction']}, round {r['round']}"
+            self.assertEqual(names.count(name), r["client_to_server"]["packets"]
+                             + r["server_to_client"]["packets"], name)
+
+    def test_a_file_that_cannot_be(self):
+        out, _ = self.fails(6, "No such file", "compare", "--pcap", self.path("no", "x"))
+        self.assertEqual(out, b"")
+
+
+class Ends(Link):
+    LONG = ("--size", "10M", "-m", "udp", "--rounds", "1", "--max-time", "600")
+
+    def test_interrupt_prints_what_was_measured(self):
+        process, out = self.begin("--size", "10M", "-m", "tcp", "-m", "udp", "--rounds", "1",
+                                  "--max-time", "600", "-v")
+        # The first round is told on standard error, then stop-and-wait begins.
+        self.assertIn(b"round 1", process.stderr.readline())
+        process.send_signal(signal.SIGINT)
+        status, _, err = finish(process)
+        text = self.read(out).decode()
+        self.assertEqual(status, 130, err)
+        self.assertRegex(text, r"tcp \(\w+\) +\d")
+        self.assertIn("interrupted", text)
+        self.assertGone()
+
+    def test_kill_leaves_nothing(self):
+        process, _ = self.begin(*self.LONG)
+        process.kill()
+        process.communicate()  # ends when the last process that holds the streams is gone
+        self.assertGone()
+
+
+harness.main()

@@ -1,34 +1,16 @@
 #include "config.h"
 
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cmd.h"
 #include "cli/compare_ability.h"
+#include "cli/compare_plot.h"
 #include "link/link.h"
-
-static bool is_in_path(const char *program)
-{
-    const char *path = getenv("PATH");
-    char file[4096];
-
-    while (path != NULL && *path != '\0') {
-        size_t n = strcspn(path, ":");
-
-        snprintf(file, sizeof file, "%.*s/%s", (int)n, path, program);
-        if (access(file, X_OK) == 0)
-            return true;
-        path += n + (path[n] == ':');
-    }
-    return false;
-}
 
 int compare_ability(FILE *f)
 {
     struct link_ability a;
-    bool gnuplot = is_in_path("gnuplot");
+    char why[COMPARE_WHY_MAX];
 
     link_check(&a);
     if (a.way == LINK_NO_WAY)
@@ -40,6 +22,6 @@ int compare_ability(FILE *f)
             a.congestion_controls[0] ? a.congestion_controls : "not known");
     if (strstr(a.congestion_controls, "bbr") == NULL)
         fputs("  bbr: not loaded (try: sudo modprobe tcp_bbr)\n", f);
-    fprintf(f, "plots: %s\n", gnuplot ? "yes, by gnuplot" : "no: gnuplot is not installed");
+    fprintf(f, "plots: %s\n", compare_plot_check("x.svg", why) ? "yes, by gnuplot" : why);
     return a.way == LINK_NO_WAY ? EXIT_LOCAL : 0;
 }

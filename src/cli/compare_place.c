@@ -23,10 +23,9 @@
 #define QUEUE_MIN 16         /* packets */
 #define RECORDS_MAX (4u << 20)
 
-void place_settings(const struct compare_link *l, uint64_t bytes, bool record,
-                    struct link_settings *ret)
+void place_settings(const struct compare_link *l, size_t records, struct link_settings *ret)
 {
-    *ret = (struct link_settings){.mtu = l->mtu};
+    *ret = (struct link_settings){.mtu = l->mtu, .records = records};
     for (int i = 0; i < 2; i++) {
         const struct compare_way *w = &l->way[i];
         double product = (double)w->rate / 8 * (l->way[0].delay + l->way[1].delay);
@@ -47,11 +46,14 @@ void place_settings(const struct compare_link *l, uint64_t bytes, bool record,
                      : product > (double)least ? (uint64_t)product
                                                : least};
     }
-    if (record) {
-        uint64_t n = bytes / 8 + 4096; /* DATA and ACK of the smallest block, some of them again */
+}
 
-        ret->records = n < RECORDS_MAX ? (size_t)n : RECORDS_MAX;
-    }
+/* DATA and ACK of the smallest block, some of them again. */
+size_t place_records(uint64_t bytes)
+{
+    uint64_t n = bytes / 8 + 4096;
+
+    return n < RECORDS_MAX ? (size_t)n : RECORDS_MAX;
 }
 
 /* ---- processes without a link ---- */
@@ -188,7 +190,7 @@ static int run_processes(const struct place *p, struct link *link, struct trial 
 }
 
 static int finish_link(const struct place *p, struct link *link, const char *name,
-                       struct place_facts *f)
+                       struct place_facts *f, struct compare_trace *trace)
 {
     struct link_problem problem = {.why = ""};
     const struct link_record *records;
@@ -203,13 +205,15 @@ static int finish_link(const struct place *p, struct link *link, const char *nam
         f->doubt = f->text;
     }
     records = link_records(link, &n);
+    if (trace != NULL)
+        compare_trace_take(trace, records, n);
     return p->capture != NULL ? link_capture_add(p->capture, name, records, n) : 0;
 }
 
 /* A link of its own for each trial: what one leaves in the kernel (a last segment that is sent
  * again, a route's metrics) does not meet the next. */
 int place_run(const struct place *p, struct trial *t, uint64_t seed, const char *name,
-              struct place_facts *facts)
+              struct place_facts *facts, struct compare_trace *trace)
 {
     struct link_problem problem;
     struct link *link = NULL;
@@ -223,7 +227,7 @@ int place_run(const struct place *p, struct trial *t, uint64_t seed, const char 
     if (err == 0)
         err = run_processes(p, link, t);
     if (err == 0 && link != NULL)
-        err = finish_link(p, link, name, facts);
+        err = finish_link(p, link, name, facts, trace);
     link_close(link);
     return err;
 }

@@ -3,6 +3,7 @@
 #ifndef XFER_CLI_COMPARE_PLACE_H
 #define XFER_CLI_COMPARE_PLACE_H
 
+#include "cli/compare_trace.h"
 #include "cli/compare_trial.h"
 #include "link/link.h"
 
@@ -20,13 +21,15 @@ struct place_facts {
     char text[COMPARE_WHY_MAX];
 };
 
-/* The settings of the emulated link that a spec asks for, with room to record what `bytes` take. */
-void place_settings(const struct compare_link *l, uint64_t bytes, bool record,
-                    struct link_settings *ret);
+/* The settings of the emulated link that a spec asks for, recording up to so many packets. */
+void place_settings(const struct compare_link *l, size_t records, struct link_settings *ret);
+/* How many packets moving so many bytes takes at most. */
+size_t place_records(uint64_t bytes);
 
 /* Runs a trial: its server (where there is none yet) and its client. `name` is that of its packets
- * in the capture. 0, or a negative error when it could not even begin. */
+ * in the capture; `trace` (may be NULL) gets the first of them. 0, or a negative error when it
+ * could not even begin. */
 int place_run(const struct place *p, struct trial *t, uint64_t seed, const char *name,
-              struct place_facts *facts);
+              struct place_facts *facts, struct compare_trace *trace);
 
 #endif

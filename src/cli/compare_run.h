@@ -4,6 +4,7 @@
 
 #include "cli/compare.h"
 #include "cli/compare_data.h"
+#include "cli/compare_ladder.h"
 #include "cli/compare_place.h"
 #include "xfer.h"
 
@@ -13,6 +14,7 @@ struct compare_run {
     const char *file;   /* what is moved; NULL: bytes made from the seed */
     const char *remote; /* a server's directory (put) or file (get); NULL: a server of our own */
     const char *pcap;   /* file to write, or NULL */
+    bool trace;         /* keep the first packets of each method */
     int family;
     const char *bind;
     struct xfer_stop *stop;
@@ -25,6 +27,8 @@ struct compare_run {
     struct compare_round *rounds;
     size_t rounds_cap;
     struct compare_row *rows;
+    struct compare_ladder ladders[COMPARE_METHODS_MAX]; /* of the first point */
+    size_t n_ladders;
     int status;                    /* exit status */
     char warning[COMPARE_WHY_MAX]; /* before the transfers */
     char doubt[COMPARE_WHY_MAX];   /* by the transfers: the link was not what was asked for */
@@ -34,6 +38,7 @@ struct compare_run {
     struct place place;
     struct data data;
     struct trial *trial;
+    struct compare_trace *traces;
     struct compare_spec point; /* the one at work */
     unsigned point_number;
     char congestion[COMPARE_NAME_MAX]; /* the kernel's default */

@@ -188,7 +188,13 @@ static void explain_stream(const struct view *v, FILE *f)
     put_seconds(row->median, f);
     if (row->share > 0)
         fprintf(f, ", %.0f %% of the link's rate", 100 * row->share);
-    fprintf(f, ": its window grows with every acknowledgment until the line is never idle.");
+    if (row->share > 0.8)
+        fprintf(f, ": its window grows with every acknowledgment until the line is never idle.");
+    else if (row->share > 0 && !has_loss(v))
+        fprintf(f, ": the file is short, and much of the time went by before its window had grown "
+                   "to what the line holds (slow start).");
+    else
+        fputc('.', f);
     if (row->retransmits > 0)
         fprintf(f, " It sent %llu segments again.", (unsigned long long)row->retransmits);
     if (has_loss(v) && row->share > 0 && row->share < 0.5 && strstr(row->label, "bbr") == NULL)

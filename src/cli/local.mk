@@ -18,16 +18,24 @@ libcli_a_SOURCES = \
 	src/cli/compare_csv.h \
 	src/cli/compare_data.c \
 	src/cli/compare_data.h \
+	src/cli/compare_html.c \
+	src/cli/compare_html.h \
 	src/cli/compare_json.c \
 	src/cli/compare_json.h \
+	src/cli/compare_ladder.c \
+	src/cli/compare_ladder.h \
 	src/cli/compare_link.c \
 	src/cli/compare_link.h \
 	src/cli/compare_method.c \
 	src/cli/compare_method.h \
+	src/cli/compare_packet.c \
+	src/cli/compare_packet.h \
 	src/cli/compare_plan.c \
 	src/cli/compare_plan.h \
 	src/cli/compare_place.c \
 	src/cli/compare_place.h \
+	src/cli/compare_plot.c \
+	src/cli/compare_plot.h \
 	src/cli/compare_row.c \
 	src/cli/compare_row.h \
 	src/cli/compare_run.c \
@@ -46,6 +54,8 @@ libcli_a_SOURCES = \
 	src/cli/listing.h \
 	src/cli/log.c \
 	src/cli/log.h \
+	src/cli/markup.c \
+	src/cli/markup.h \
 	src/cli/options.c \
 	src/cli/options.h \
 	src/cli/out.c \
@@ -61,7 +71,20 @@ libcli_a_SOURCES = \
 	src/cli/signals.c \
 	src/cli/signals.h \
 	src/cli/transfer.c \
-	src/cli/transfer.h
+	src/cli/transfer.h \
+	src/cli/vendor.h
+nodist_libcli_a_SOURCES = src/cli/vendor.c
+
+# The library that draws the charts of a report, as strings.
+vendor_files = \
+	vendor/uplot/uPlot.iife.min.js \
+	vendor/uplot/uPlot.min.css \
+	vendor/uplot/LICENSE
+src/cli/vendor.c: build-aux/embed $(vendor_files)
+	$(AM_V_GEN)$(MKDIR_P) src/cli && (cd $(srcdir) && \
+		$(SHELL) build-aux/embed vendor_uplot $(vendor_files)) > $@-t && mv $@-t $@
+EXTRA_DIST += build-aux/embed vendor/uplot/README.md $(vendor_files)
+CLEANFILES += src/cli/vendor.c src/cli/vendor.c-t
 
 bin_PROGRAMS += xfer
 xfer_SOURCES = \

@@ -33,6 +33,8 @@ unit_tests = \
 	tests/unit/test_options \
 	tests/unit/test_progress \
 	tests/unit/test_report \
+	tests/unit/test_compare_ladder \
+	tests/unit/test_compare_pictures \
 	tests/unit/test_compare_report \
 	tests/unit/test_compare_spec \
 	tests/unit/test_compare_theory \
@@ -121,6 +123,10 @@ tests_unit_test_progress_SOURCES = tests/unit/test_progress.c
 tests_unit_test_progress_LDADD = $(unit_cli)
 tests_unit_test_report_SOURCES = tests/unit/test_report.c
 tests_unit_test_report_LDADD = $(unit_cli)
+tests_unit_test_compare_ladder_SOURCES = tests/unit/test_compare_ladder.c
+tests_unit_test_compare_ladder_LDADD = $(unit_cli)
+tests_unit_test_compare_pictures_SOURCES = tests/unit/test_compare_pictures.c
+tests_unit_test_compare_pictures_LDADD = $(unit_cli)
 tests_unit_test_compare_report_SOURCES = tests/unit/test_compare_report.c
 tests_unit_test_compare_report_LDADD = $(unit_cli)
 tests_unit_test_compare_spec_SOURCES = tests/unit/test_compare_spec.c

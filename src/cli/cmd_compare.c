@@ -14,6 +14,7 @@
 #include "cli/compare_json.h"
 #include "cli/compare_link.h"
 #include "cli/compare_method.h"
+#include "cli/compare_pictures.h"
 #include "cli/compare_run.h"
 #include "cli/compare_spec.h"
 #include "cli/compare_table.h"
@@ -24,11 +25,11 @@
 #include "cli/signals.h"
 
 struct compare_options {
-    bool quiet, verbose, json, csv, check, predict, ipv4, ipv6;
+    bool quiet, verbose, json, csv, check, predict, trace, ipv4, ipv6;
     double max_time;
     unsigned rounds;
     int direction; /* enum compare_direction, plus 1; 0: not given */
-    const char *link, *size, *sweep, *pcap, *bind_addr;
+    const char *link, *size, *sweep, *pcap, *plot, *report, *bind_addr;
     const char *rtt, *rate, *loss, *jitter, *reorder, *duplicate, *corrupt, *queue, *mtu, *seed;
     struct text_list methods;
 };
@@ -138,6 +139,21 @@ static const struct opt compare_rows_of_options[] = {
      .kind = OPT_TEXT,
      FIELD(pcap),
      .help = "write the packets of the emulated link to FILE (pcapng, for Wireshark)"},
+    {.name = "trace",
+     .kind = OPT_FLAG,
+     FIELD(trace),
+     .help = "show the first packets of each method on the emulated link as a ladder"},
+    {.name = "plot",
+     .arg = "FILE",
+     .kind = OPT_TEXT,
+     FIELD(plot),
+     .help = "draw a chart by gnuplot: FILE.svg or FILE.png; with --trace and .svg the ladders, "
+             "too, as FILE-trace-1.svg, ..."},
+    {.name = "report",
+     .arg = "FILE",
+     .kind = OPT_TEXT,
+     FIELD(report),
+     .help = "write a page of HTML with table, charts, ladders and words, which opens offline"},
     {.name = "bind",
      .arg = "ADDR",
      .kind = OPT_TEXT,
@@ -251,7 +267,7 @@ static int take_remote(const struct cmd *c, struct job *job, const char *text)
         return status;
     if (tftp)
         return cmd_wrong(c, "compare talks TCP and UDP to an xfer server: HOST:/PATH");
-    if (is_about_link(job->o) || job->o->pcap != NULL || s->sweep.n > 0)
+    if (is_about_link(job->o) || job->o->pcap != NULL || job->o->trace || s->sweep.n > 0)
         return cmd_wrong(c, "options of the emulated link go without a remote");
     if (to_directory && job->o->direction != 0 && s->direction != COMPARE_PUT)
         return cmd_wrong(c, "to get, name a file over there: %s needs no slash at its end", text);
@@ -288,6 +304,9 @@ static int check_output(const struct cmd *c, const struct compare_options *o)
         return cmd_wrong(c, "--predict goes alone");
     if (o->check && (o->json || o->csv))
         return cmd_wrong(c, "--check goes alone");
+    if (o->trace && (o->json || o->csv))
+        return cmd_wrong(c, "--trace and --%s cannot share standard output",
+                         o->json ? "json" : "csv");
     return -1;
 }
 
@@ -302,7 +321,7 @@ static int check_link_settings(const struct cmd *c, const struct job *job)
     for (size_t i = 0; i < compare_spec_points(&job->spec); i++) {
         if (!compare_spec_point(&job->spec, i, &point, why))
             return cmd_wrong(c, "%s", why);
-        place_settings(&point.link, 0, false, &settings);
+        place_settings(&point.link, 0, &settings);
         if (link_settings_check(&settings, &p) < 0)
             return cmd_wrong(c, "%s", p.why);
     }
@@ -317,6 +336,8 @@ static int check(const struct cmd *c, struct job *job)
         return cmd_wrong(c, "-4 and -6 exclude each other");
     if (job->o->pcap != NULL && !job->spec.link.emulated)
         return cmd_wrong(c, "--pcap is of the emulated link");
+    if (job->o->trace && !job->spec.link.emulated)
+        return cmd_wrong(c, "--trace is of the emulated link");
     if (!compare_spec_check(&job->spec, why) || !check_streams(&job->spec, why))
         return cmd_wrong(c, "%s", why);
     return job->spec.link.emulated ? check_link_settings(c, job) : -1;
@@ -362,8 +383,9 @@ static void on_round(void *user, const struct compare_result *r, const struct co
             round->why[0] ? ": " : "", round->why);
 }
 
-static void show(const struct job *job, const struct compare_result *r)
+static void show(const struct job *job, const struct compare_run *run)
 {
+    const struct compare_result *r = &run->result;
     char *text = NULL;
     size_t n = 0;
     FILE *f;
@@ -380,6 +402,11 @@ static void show(const struct job *job, const struct compare_result *r)
         compare_csv(r, f);
     else
         compare_table(r, output_is_utf8(), f);
+    if (job->o->trace)
+        for (size_t i = 0; i < run->n_ladders; i++) {
+            fputc('\n', f);
+            compare_ladder_text(&run->ladders[i], output_is_utf8(), f);
+        }
     if (fclose(f) == 0)
         out_write(text, n);
     free(text);
@@ -393,10 +420,29 @@ static int predict(const struct job *job)
     return 0;
 }
 
-static int tell(const struct job *job, const struct compare_run *run)
+/* What is beside the table. False, told, where it could not be made. */
+static bool draw(const struct job *job, const struct compare_run *run)
 {
-    if (run->result.n_rows > 0)
-        show(job, &run->result);
+    const struct compare_pictures p = {.plot = job->o->plot,
+                                       .report = job->o->report,
+                                       .trace = job->o->trace,
+                                       .ladders = run->ladders,
+                                       .n = run->n_ladders};
+    char why[COMPARE_WHY_MAX];
+    bool ok = compare_pictures_draw(&p, &run->result, why);
+
+    if (!ok)
+        fprintf(stderr, "xfer: %s\n", why);
+    return ok;
+}
+
+static int tell(const struct job *job, struct compare_run *run)
+{
+    if (run->result.n_rows > 0) {
+        show(job, run);
+        if (!draw(job, run) && run->status == 0)
+            run->status = EXIT_LOCAL;
+    }
     out_flush();
     if (run->why[0] != '\0')
         fprintf(stderr, "xfer: %s%s%s\n", run->why, run->remedy[0] ? "\nxfer: " : "", run->remedy);
@@ -424,6 +470,7 @@ static int compare(struct job *job)
     run->file = job->file;
     run->remote = job->remote;
     run->pcap = job->o->pcap;
+    run->trace = job->o->trace || (job->o->report != NULL && job->spec.link.emulated);
     run->family = job->o->ipv4 ? 4 : job->o->ipv6 ? 6 : 0;
     run->bind = job->o->bind_addr;
     run->stop = stop;
@@ -483,6 +530,10 @@ static int run_options(const struct cmd *self, const struct compare_options *o,
         return compare_ability(stdout);
     if (o->predict)
         return predict(&job);
+    if (!compare_pictures_check(o->plot, o->report, why)) {
+        fprintf(stderr, "xfer: %s\n", why);
+        return EXIT_LOCAL;
+    }
     if (job.remote != NULL && job.spec.direction == COMPARE_GET)
         status = ask_size(&job);
     return status < 0 ? compare(&job) : status;

@@ -142,6 +142,30 @@ static void take_counts(struct compare_round *round, const struct place_facts *f
     }
 }
 
+/* Of the first round of a method, but not of the warm-up, which has number 0. */
+static struct compare_trace *trace_of(struct compare_run *run, const struct compare_round *round)
+{
+    bool first =
+        round->point == 0 && round->number == 1 &&
+        round->direction == (run->spec->direction == COMPARE_GET ? COMPARE_GET : COMPARE_PUT);
+
+    return run->traces != NULL && first ? &run->traces[round->method] : NULL;
+}
+
+static void add_ladder(struct compare_run *run, const struct compare_round *round)
+{
+    const struct compare_trace *t = trace_of(run, round);
+    struct compare_ladder *l = &run->ladders[run->n_ladders];
+
+    if (t == NULL || t->n == 0)
+        return;
+    compare_method_label(&run->point.methods[round->method], round->congestion, l->label);
+    l->packets = t->packets;
+    l->n = t->n;
+    l->more = t->more;
+    run->n_ladders++;
+}
+
 /* round: point, method, number, direction and bytes are set. */
 static int run_trial(struct compare_run *run, struct compare_round *round, double limit)
 {
@@ -154,11 +178,12 @@ static int run_trial(struct compare_run *run, struct compare_round *round, doubl
     compare_method_name(&run->trial->method, label);
     snprintf(name, sizeof name, "%s %s, round %u", label,
              round->direction == COMPARE_PUT ? "put" : "get", round->number);
-    err =
-        place_run(&run->place, run->trial, run->point.link.seed + round->number - 1, name, &facts);
+    err = place_run(&run->place, run->trial, run->point.link.seed + round->number - 1, name, &facts,
+                    trace_of(run, round));
     if (err < 0)
         return fail(run, err, "transfer");
     trial_result(run->trial, round);
+    add_ladder(run, round);
     take_counts(round, &facts);
     if (facts.doubt != NULL && run->doubt[0] == '\0')
         snprintf(run->doubt, sizeof run->doubt, "%s: %s", name, facts.doubt);
@@ -246,7 +271,11 @@ static int try_link(struct compare_run *run)
     struct link *link;
     int err;
 
-    place_settings(&run->point.link, run->point.size, run->pcap != NULL, &run->place.settings);
+    place_settings(&run->point.link,
+                   run->pcap != NULL ? place_records(run->point.size)
+                   : run->trace      ? COMPARE_TRACE_PACKETS + 1
+                                     : 0,
+                   &run->place.settings);
     err = link_open(&link, &run->place.settings, &p);
     if (err < 0) {
         snprintf(run->why, sizeof run->why, "%s", p.why);
@@ -419,6 +448,10 @@ static int set_up(struct compare_run *run)
     run->place.kind = run->remote != NULL        ? PLACE_REMOTE
                       : run->spec->link.emulated ? PLACE_LINK
                                                  : PLACE_LOOPBACK;
+    if (run->trace)
+        run->traces = calloc(COMPARE_METHODS_MAX, sizeof *run->traces);
+    if (run->trace && run->traces == NULL)
+        return fail(run, -ENOMEM, "traces");
     if (run->pcap != NULL) {
         err = link_capture_open(&run->place.capture, run->pcap);
         if (err < 0)
@@ -477,4 +510,5 @@ void compare_run_free(struct compare_run *run)
 {
     free(run->rounds);
     free(run->rows);
+    free(run->traces);
 }

@@ -32,6 +32,8 @@ libcli_a_SOURCES = \
 	src/cli/compare_packet.h \
 	src/cli/compare_plan.c \
 	src/cli/compare_plan.h \
+	src/cli/compare_pictures.c \
+	src/cli/compare_pictures.h \
 	src/cli/compare_place.c \
 	src/cli/compare_place.h \
 	src/cli/compare_plot.c \
@@ -46,6 +48,8 @@ libcli_a_SOURCES = \
 	src/cli/compare_table.h \
 	src/cli/compare_theory.c \
 	src/cli/compare_theory.h \
+	src/cli/compare_trace.c \
+	src/cli/compare_trace.h \
 	src/cli/compare_trial.c \
 	src/cli/compare_trial.h \
 	src/cli/compare_words.c \

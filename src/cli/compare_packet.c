@@ -24,7 +24,8 @@ static uint32_t get32(const uint8_t *p)
     return (uint32_t)get16(p) << 16 | get16(p + 2);
 }
 
-static void decode_tcp(const uint8_t *p, size_t n, struct compare_packet *ret)
+/* n bytes are there, of `whole` that were sent. */
+static void decode_tcp(const uint8_t *p, size_t n, size_t whole, struct compare_packet *ret)
 {
     size_t header;
 
@@ -34,7 +35,7 @@ static void decode_tcp(const uint8_t *p, size_t n, struct compare_packet *ret)
     ret->seq = get32(p + 4);
     ret->ack = get32(p + 8);
     ret->flags = p[13];
-    ret->len = (uint32_t)(n - header);
+    ret->len = (uint32_t)(whole - header);
 }
 
 static void note(struct compare_packet *ret, const uint8_t *p, size_t n)
@@ -64,9 +65,9 @@ static void note_options(struct compare_packet *ret, const uint8_t *p, size_t n)
     ret->note[len] = '\0';
 }
 
-static void decode_tftp(const uint8_t *p, size_t n, struct compare_packet *ret)
+static void decode_tftp(const uint8_t *p, size_t n, size_t whole, struct compare_packet *ret)
 {
-    if (n < 4)
+    if (n < 4 || whole < n)
         return;
     ret->opcode = get16(p);
     if (ret->opcode < TFTP_RRQ || ret->opcode > TFTP_OACK)
@@ -75,7 +76,7 @@ static void decode_tftp(const uint8_t *p, size_t n, struct compare_packet *ret)
     if (ret->opcode == TFTP_DATA || ret->opcode == TFTP_ACK || ret->opcode == TFTP_ERROR)
         ret->block = get16(p + 2);
     if (ret->opcode == TFTP_DATA)
-        ret->len = (uint32_t)(n - 4);
+        ret->len = (uint32_t)(whole - 4);
     else if (ret->opcode == TFTP_ERROR)
         note(ret, p + 4, n - 4);
     else if (ret->opcode == TFTP_OACK)
@@ -86,7 +87,7 @@ static void decode_tftp(const uint8_t *p, size_t n, struct compare_packet *ret)
 
 void compare_packet_decode(const uint8_t *p, size_t n, struct compare_packet *ret)
 {
-    size_t header, total;
+    size_t header, total, there;
 
     ret->kind = COMPARE_OTHER;
     ret->len = 0;
@@ -95,13 +96,15 @@ void compare_packet_decode(const uint8_t *p, size_t n, struct compare_packet *re
         return;
     header = (size_t)(p[0] & 15) * 4;
     total = get16(p + 2);
+    there = n < total ? n : total;
     /* A later fragment has no header of its transport. */
-    if (header < 20 || total < header || total > n || (get16(p + 6) & 0x1fff) != 0)
+    if (header < 20 || there < header || (get16(p + 6) & 0x1fff) != 0)
         return;
     if (p[9] == PROTOCOL_TCP)
-        decode_tcp(p + header, total - header, ret);
-    else if (p[9] == PROTOCOL_UDP && total >= header + 8)
-        decode_tftp(p + header + 8, total - header - 8, ret);
+        decode_tcp(p + header, there - header, total - header, ret);
+    else if (p[9] == PROTOCOL_UDP && there >= header + 8 && get16(p + header + 4) >= 8)
+        /* The length in UDP's header is that of all fragments. */
+        decode_tftp(p + header + 8, there - header - 8, (size_t)get16(p + header + 4) - 8, ret);
 }
 
 static void segment_text(const struct compare_packet *k, const uint32_t base[2], char *out,

@@ -33,8 +33,9 @@ struct compare_packet {
     char note[COMPARE_NOTE_MAX]; /* name of a request, text of an error; printable ASCII */
 };
 
-/* Fills in all but seconds, arrives, way and fate from an IPv4 packet; what is cut short or unknown
- * is COMPARE_OTHER. */
+/* Fills in all but seconds, arrives, way and fate from the first n bytes of an IPv4 packet: len is
+ * that of the whole, however little was captured behind the headers. What has no whole header, or
+ * is unknown, is COMPARE_OTHER. */
 void compare_packet_decode(const uint8_t *p, size_t n, struct compare_packet *ret);
 
 /* "SYN seq 0", "ACK 1449", "seq 1, 1448 bytes", "DATA 3, 1428 bytes", "ACK 3", "RRQ a.txt",

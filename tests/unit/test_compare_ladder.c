@@ -172,6 +172,23 @@ Test(compare_packet, decoded)
     cr_expect_str_eq(k.note, "bs=5");
 }
 
+Test(compare_packet, captures_hold_only_the_beginning)
+{
+    /* 1460 bytes of DATA 1; the first fragment of a block of 8192. */
+    static const uint8_t data[] = {0x45, 0, 5, 180, 0,  0, 0, 0, 64,  17, 0, 0, 10, 0, 0, 1,   10,
+                                   0,    0, 2, 0,   69, 4, 0, 5, 160, 0,  0, 0, 3,  0, 1, 'a', 'b'};
+    static const uint8_t first[] = {0x45, 0, 5, 220, 0, 0,  0x20, 0, 64, 17, 0, 0, 10, 0, 0, 1,
+                                    10,   0, 0, 2,   0, 69, 4,    0, 32, 12, 0, 0, 0,  3, 0, 1};
+    struct compare_packet k;
+
+    compare_packet_decode(data, sizeof data, &k);
+    cr_expect_eq(k.kind, COMPARE_TFTP);
+    cr_expect_eq(k.len, 1428);
+    compare_packet_decode(first, sizeof first, &k);
+    cr_expect_eq(k.kind, COMPARE_TFTP);
+    cr_expect_eq(k.len, 8192);
+}
+
 /* Whatever is cut off: no read beyond the end (sanitizers see it), no claim to know it. */
 Test(compare_packet, cut_short)
 {

@@ -30,7 +30,8 @@ class Refused(TestCase):
                 (["--queue", "100"], "holds no packet"),
                 (["--link", "moon"], "neither default, loopback"),
                 (["--link", "loopback", "--loss", "1%"], "has no settings"),
-                (["--link", "loopback", "--pcap", "x"], "of the emulated link")]:
+                (["--link", "loopback", "--pcap", "x"], "of the emulated link"),
+                (["--link", "loopback", "--trace"], "of the emulated link")]:
             with self.subTest(args=args):
                 out, _ = self.fails(2, pattern, "compare", *args)
                 self.assertEqual(out, b"")
@@ -46,6 +47,9 @@ class Refused(TestCase):
                 (["--sweep", "mtu=1500,600"], "do not fit"),
                 (["--rounds", "0"], "rounds"),
                 (["--json", "--csv"], "share standard output"),
+                (["--json", "--trace"], "share standard output"),
+                (["--plot", "x.pdf"], r"ends in \.svg or \.png"),
+                (["--report", "/nowhere/x.html"], "No such file"),
                 (["--size", "0"], "size"),
                 (["nas:/a/", "--rtt", "5ms"], "without a remote"),
                 (["tftp://nas/a"], "an xfer server"),
@@ -63,6 +67,9 @@ class Refused(TestCase):
         self.fails(6, "[Dd]irectory", "compare", self.tmp)
         self.fails(6, "is empty", "compare", self.make("empty"))
         self.fails(2, "--size goes without FILE", "compare", self.make("f", b"x"), "--size", "1M")
+
+    def test_a_missing_gnuplot(self):
+        self.fails(6, "needs gnuplot", "compare", "--plot", "x.svg", env={"PATH": self.tmp})
 
     def test_nobody_there(self):
         self.fails(3, "Connection refused", "compare", "127.0.0.1:1/dir/")

@@ -127,6 +127,26 @@ class Capture(Link):
         self.assertEqual(out, b"")
 
 
+class Pictures(Link):
+    def test_ladders_plot_and_page(self):
+        chart, page = self.path("chart.svg"), self.path("page.html")
+        plot = ["--plot", chart] if shutil.which("gnuplot") else []
+        out, _ = self.compare("--size", "20K", "--loss", "3%", "--trace", "--report", page, *plot,
+                              "--rounds", "1")
+        text = out.decode()
+        self.assertRegex(text, r"\n +0\.0  \|--- SYN seq 0 -+>\|")
+        self.assertRegex(text, r"\|--- DATA 1, 1428 bytes -+")
+        self.assertTrue(all(len(line) <= 80 for line in text.splitlines()), text)
+        html = self.read(page).decode()
+        self.assertIn("<title>", html)
+        self.assertIn("DATA 1, 1428 bytes", html)
+        self.assertNotRegex(html, r'(src|href)="https?:')
+        if plot:
+            made = [chart, *(self.path(f"chart-trace-{i}.svg") for i in (1, 2, 3))]
+            for path in made:
+                self.assertIn(b"<svg", self.read(path)[:1000], path)
+
+
 class Ends(Link):
     LONG = ("--size", "10M", "-m", "udp", "--rounds", "1", "--max-time", "600")
 

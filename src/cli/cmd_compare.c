@@ -36,7 +36,7 @@ struct compare_options {
 
 #define FIELD(name) .offset = offsetof(struct compare_options, name)
 
-static const struct opt compare_rows_of_options[] = {
+static const struct opt option_rows[] = {
     {.name = "method",
      .letter = 'm',
      .arg = "METHOD",
@@ -166,7 +166,7 @@ static const struct opt compare_rows_of_options[] = {
     {.name = "help", .kind = OPT_HELP, .help = "print this help and exit"},
     {.kind = OPT_END}};
 
-static const struct opt *const compare_tables[] = {compare_rows_of_options, NULL};
+static const struct opt *const compare_tables[] = {option_rows, NULL};
 
 /* One comparison, as it was asked for. */
 struct job {

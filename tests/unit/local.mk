@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/test_compare_report \
 	tests/unit/test_compare_spec \
 	tests/unit/test_compare_theory \
+	tests/unit/test_compare_trace \
 	tests/unit/test_body \
 	tests/unit/test_chan \
 	tests/unit/test_claim \
@@ -133,6 +134,8 @@ tests_unit_test_compare_spec_SOURCES = tests/unit/test_compare_spec.c
 tests_unit_test_compare_spec_LDADD = $(unit_cli)
 tests_unit_test_compare_theory_SOURCES = tests/unit/test_compare_theory.c
 tests_unit_test_compare_theory_LDADD = $(unit_cli)
+tests_unit_test_compare_trace_SOURCES = tests/unit/test_compare_trace.c
+tests_unit_test_compare_trace_LDADD = $(unit_cli)
 tests_unit_test_body_SOURCES = tests/unit/test_body.c $(chan_fixture)
 tests_unit_test_body_LDADD = $(unit_session)
 tests_unit_test_chan_SOURCES = tests/unit/test_chan.c $(chan_fixture)

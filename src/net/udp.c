@@ -429,8 +429,18 @@ static int drain_errors(const struct udp *u)
     }
 }
 
-/* What a failed call means: 0 when it is a loss like any other. What ICMP told waits until all that
- * came before it was taken: a peer that has gone may have sent its last ACK first. */
+/* What ICMP told waits until all that came before it was taken: a peer that has gone may have sent
+ * its last ACK first. Whether there was anything. */
+static bool take_errors(struct udp *u)
+{
+    int queued = drain_errors(u);
+
+    if (queued < 0)
+        u->told = queued;
+    return queued < 0;
+}
+
+/* What a failed call means: 0 when it is a loss like any other, or told of by udp_recv. */
 static int trouble(struct udp *u, int err)
 {
     switch (err) {
@@ -442,11 +452,8 @@ static int trouble(struct udp *u, int err)
     default:
         break;
     }
-    int queued = drain_errors(u);
-    if (queued < 0) {
-        u->told = queued;
+    if (take_errors(u))
         return 0;
-    }
     /* ICMP errors that were not queued concern nobody of ours; what is ours alone is final */
     return err == EMSGSIZE || err == ECONNREFUSED ? 0 : -err;
 }
@@ -667,7 +674,7 @@ int udp_send_many(struct udp *u, const struct iovec *iov, unsigned n)
 
 /* ---- waiting ---- */
 
-int udp_wait(const struct udp *u, int stop_fd, int64_t until)
+int udp_wait(struct udp *u, int stop_fd, int64_t until)
 {
     struct pollfd p[3] = {{.fd = u->fd, .events = POLLIN},
                           {.fd = u->companion, .events = POLLIN},
@@ -681,6 +688,9 @@ int udp_wait(const struct udp *u, int stop_fd, int64_t until)
         return UDP_INPUT;
     if (ppoll(p, 3, until == CLOCK_NEVER ? NULL : &ts, NULL) <= 0)
         return UDP_TIME;
+    /* sendmmsg keeps quiet about an error behind its first datagram: poll would never wait again */
+    if (p[0].revents & POLLERR)
+        take_errors(u);
     return (p[0].revents ? UDP_INPUT : 0) | (p[1].revents ? UDP_STRANGER : 0) |
            (p[2].revents ? UDP_STOP : 0);
 }

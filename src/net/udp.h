@@ -103,6 +103,6 @@ void udp_send_stranger(struct udp *u, const struct addr *to, const void *p, size
 enum udp_ready { UDP_TIME = 0, UDP_INPUT = 1, UDP_STRANGER = 2, UDP_STOP = 4 };
 
 /* Waits for input, a stranger, stop_fd (-1: none) or the time `until`. A set of enum udp_ready. */
-int udp_wait(const struct udp *u, int stop_fd, int64_t until);
+int udp_wait(struct udp *u, int stop_fd, int64_t until);
 
 #endif

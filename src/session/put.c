@@ -377,7 +377,8 @@ static int put_by_udp(const struct xfer_copy_opts *o, struct tally *t, const cha
 {
     if (n > 1 && !to->dir_slash && to->path.len)
         return -XFER_EUSAGE;
-    return tftp_put(o, t, sources, n, to, copy_deadline(&o->net));
+    tftp_put(o, t, sources, n, to, copy_deadline(&o->net));
+    return 0;
 }
 
 int xfer_put(const struct xfer_copy_opts *o, const char *const *sources, size_t n,

@@ -93,7 +93,8 @@ int tftp_again(struct tftp_peer *p, struct tftp_tries *t, int err, const struct 
     const struct copy *c = p->copy;
     bool heard = x->drive.sm.counts.received > 0;
 
-    if (err == -XFER_ECANCELED || err == -XFER_EDEADLINE)
+    if (err == -XFER_ECANCELED || err == -XFER_EDEADLINE ||
+        err == -EPIPE) /* the reader of standard output, for good: UDP knows none */
         return err;
     if (tftp_exchange_refused_options(x)) {
         tally_note(c->tally, "the server refuses our options");

@@ -15,9 +15,9 @@ int tftp_check(const struct xfer_copy_opts *o, bool put, const char **why);
 void tftp_get(const struct xfer_copy_opts *o, struct tally *t, struct dest *d, struct seen *names,
               const struct remote *remotes, size_t n, int64_t deadline);
 
-/* Puts files. The error concerns them all; what becomes of each is told to the tally. */
-int tftp_put(const struct xfer_copy_opts *o, struct tally *t, const char *const *sources, size_t n,
-             const struct remote *to, int64_t deadline);
+/* Puts files, one after the other; what becomes of them is told to the tally. */
+void tftp_put(const struct xfer_copy_opts *o, struct tally *t, const char *const *sources, size_t n,
+              const struct remote *to, int64_t deadline);
 
 /* ---- for the two of them ---- */
 

@@ -309,6 +309,9 @@ void tftp_reject_stranger(struct udp *u, const struct addr *from, const void *p,
 
     if (tftp_decode(p, n, &pkt) < 0 || pkt.op == TFTP_ERROR)
         return;
+    /* a port for all: it came here between bind and connect, and will be asked again over there */
+    if (u->companion < 0 && (pkt.op == TFTP_RRQ || pkt.op == TFTP_WRQ))
+        return;
     size_t len = tftp_put_error(out, sizeof out, TFTP_E_TID, "unknown transfer");
     udp_send_stranger(u, from, out, len);
 }
@@ -605,10 +608,11 @@ int tftp_drive_run(struct tftp_drive *d)
             r = tick(d);
         if (r == 0)
             r = tell_moved(d);
-        if (r < 0 && !d->err)
+        if (r < 0 && !d->err && !is_settled(d)) /* what has moved and is safe stays a success */
             r = fail_here(d, r);
-        if (!d->err && !is_settled(d) && clock_now() - d->looked_at > LOOK_EVERY)
-            look_around(d, 0);
+        /* time passes even for a peer that never pauses */
+        if (!is_settled(d) && clock_now() - d->looked_at > LOOK_EVERY && look_around(d, 0) == 0)
+            tick(d);
     }
     if (d->err)
         d->err = failure(d);
@@ -645,7 +649,9 @@ bool tftp_drive_linger(struct tftp_drive *d, int64_t now)
 
 void tftp_drive_linger_out(struct tftp_drive *d)
 {
-    int64_t near = 8 * d->sm.srtt, probe = near < PROBE_FIRST ? near : PROBE_FIRST;
+    /* nothing is measured where the request went out twice and the file has one block */
+    int64_t near = d->sm.srtt ? 8 * d->sm.srtt : PROBE_FIRST;
+    int64_t probe = near < PROBE_FIRST ? near : PROBE_FIRST;
     int64_t probe_at = clock_now() + probe;
 
     while (d->sm.state == TFTP_S_LINGER) {

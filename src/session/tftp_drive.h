@@ -80,7 +80,7 @@ bool tftp_drive_linger(struct tftp_drive *d, int64_t now);
 /* Client, done receiving: lingers until the server is known to be gone, for a second at most. */
 void tftp_drive_linger_out(struct tftp_drive *d);
 
-/* Answers a stranger: "unknown transfer", but never an ERROR. */
+/* Answers a stranger: "unknown transfer", but never an ERROR, nor a request on a port for all. */
 void tftp_reject_stranger(struct udp *u, const struct addr *from, const void *p, size_t n);
 
 /* Cores that this process may use. */

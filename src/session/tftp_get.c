@@ -185,6 +185,8 @@ static int op_commit(void *arg)
         r = -ENOMEM;
     if (r == 0)
         r = check_size(f);
+    if (r == 0 && f->j->stream && f->streamed < f->j->out_bytes)
+        r = -XFER_EINTEGRITY; /* an earlier attempt has written more than there is now */
     if (r == 0 && known && memcmp(f->sum, got->sha256, DIGEST_LEN) != 0)
         r = -XFER_EINTEGRITY;
     f->verified = r == 0 && known;

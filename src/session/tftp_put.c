@@ -160,21 +160,36 @@ static int write_all(int fd, const uint8_t *p, size_t n)
     return 0;
 }
 
+/* Until there is something on standard input, or its end. */
+static int wait_for_input(const struct copy *c)
+{
+    struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                          {.fd = stop_fd(c->o->net.stop), .events = POLLIN}};
+    int64_t left = c->deadline == CLOCK_NEVER ? 0 : c->deadline - clock_now();
+    struct timespec ts = {left / CLOCK_SEC, left % CLOCK_SEC};
+
+    if (left < 0)
+        return -XFER_EDEADLINE;
+    int n = ppoll(p, 2, c->deadline == CLOCK_NEVER ? NULL : &ts, NULL);
+    if (n > 0 && p[1].revents)
+        return -XFER_ECANCELED;
+    return n == 0 ? -XFER_EDEADLINE : 0;
+}
+
 static int copy_pipe(const struct copy *c, int to)
 {
     uint8_t buf[SPOOL_CHUNK];
 
     for (;;) {
-        struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                              {.fd = stop_fd(c->o->net.stop), .events = POLLIN}};
-        if (poll(p, 2, -1) > 0 && p[1].revents)
-            return -XFER_ECANCELED;
+        int r = wait_for_input(c);
+        if (r < 0)
+            return r;
         ssize_t n = read(STDIN_FILENO, buf, sizeof buf);
         if (n == 0)
             return 0;
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return -errno;
-        int r = n > 0 ? write_all(to, buf, (size_t)n) : 0;
+        r = n > 0 ? write_all(to, buf, (size_t)n) : 0;
         if (r < 0)
             return r;
     }
@@ -247,8 +262,8 @@ static void put_one(struct tftp_peer *p, struct seen *names, const char *source,
     bool into = to->dir_slash || to->path.len == 0;
 
     if (!j || fresh < 0) {
-        job_free(j);
         tally_fail(p->copy->tally, source, j ? -ENOMEM : -XFER_ETOOLONG, NULL);
+        job_free(j);
     } else if (unreachable) {
         copy_report(p->copy, j, XFER_FAILED, unreachable, NULL);
     } else if (j->stream && into) {
@@ -261,8 +276,8 @@ static void put_one(struct tftp_peer *p, struct seen *names, const char *source,
     }
 }
 
-int tftp_put(const struct xfer_copy_opts *o, struct tally *t, const char *const *sources, size_t n,
-             const struct remote *to, int64_t deadline)
+void tftp_put(const struct xfer_copy_opts *o, struct tally *t, const char *const *sources, size_t n,
+              const struct remote *to, int64_t deadline)
 {
     struct seen names = {0};
     struct tftp_peer peer;
@@ -277,5 +292,4 @@ int tftp_put(const struct xfer_copy_opts *o, struct tally *t, const char *const 
     }
     seen_free(&names);
     copy_destroy(&c);
-    return 0;
 }

@@ -282,7 +282,7 @@ static nfds_t prepare_poll(struct watch *w, int64_t *until)
     bool stopping = w->stop_at != CLOCK_NEVER;
     nfds_t n = 0;
 
-    *until = w->stop_at;
+    *until = w->lingering ? w->stop_at : CLOCK_NEVER; /* who is still at work wakes us */
     w->p[n++] = (struct pollfd){.fd = stopping ? -1 : ts->srv->stop_fd, .events = POLLIN};
     w->p[n++] = (struct pollfd){.fd = ts->wake_fd, .events = POLLIN};
     for (int i = 0; i < ts->n; i++)
@@ -290,7 +290,8 @@ static nfds_t prepare_poll(struct watch *w, int64_t *until)
     for (const struct tftp_transfer *t = w->lingering; t; t = t->next) {
         int64_t deadline = tftp_sm_deadline(&t->drive.sm);
         w->p[n++] = (struct pollfd){.fd = t->udp.fd, .events = POLLIN};
-        w->p[n++] = (struct pollfd){.fd = t->udp.companion, .events = POLLIN};
+        if (t->udp.companion >= 0) /* poll counts them against the limit of descriptors */
+            w->p[n++] = (struct pollfd){.fd = t->udp.companion, .events = POLLIN};
         *until = deadline < *until ? deadline : *until;
     }
     return n;
@@ -310,9 +311,15 @@ static void wait_for_work(struct watch *w)
             w->p[i].revents = 0;
 }
 
+/* What has landed since is still to linger. */
 static bool is_idle(struct watch *w)
 {
-    return atomic_load(&w->ts->active) == 0 && !w->lingering;
+    struct tftp_server *ts = w->ts;
+
+    pthread_mutex_lock(&ts->mutex);
+    bool idle = !ts->running && !ts->landed && !w->lingering;
+    pthread_mutex_unlock(&ts->mutex);
+    return idle;
 }
 
 static void stop_listening(struct watch *w)

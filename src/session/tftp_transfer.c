@@ -15,10 +15,9 @@
 #include "session/sums.h"
 #include "session/tftp_server.h"
 
-#define SUM_BUDGET                                                                                 \
-    (CLOCK_SEC / 10)            /* that a digest may delay the first answer; beyond so much,       \
-                                 */
-#define SUM_FIRST_MAX (4 << 20) /* hashing while the client is busy takes less in all */
+#define SUM_BUDGET (CLOCK_SEC / 10) /* that a digest may delay the first answer */
+/* Of more, hashing while the client is busy takes less in all. */
+#define SUM_FIRST_MAX (4 << 20)
 #define SHOWN_OPTIONS 128
 
 struct tftp_work {

@@ -9,9 +9,6 @@
 
 struct tftp_server;
 
-/* What the transfer does on the side of files; gone while it lingers. */
-struct tftp_work;
-
 struct tftp_transfer {
     struct tftp_transfer *next;
     struct tftp_server *ts;
@@ -20,8 +17,7 @@ struct tftp_transfer {
     struct tftp_drive drive;
     unsigned unheard;        /* as in tftp_params */
     atomic_uint asked_again; /* the request came once more, to the known port */
-    struct tftp_work *work;
-    size_t n; /* bytes of the request */
+    size_t n;                /* bytes of the request */
     uint8_t request[];
 };
 

@@ -330,6 +330,19 @@ class Faults(Case):
             self.assertEqual([peer.recv(), peer.recv()], [("ACK", 2)] * 2)
         self.get(play, content=b"x" * 512 + b"end")
 
+    def test_91_lingering_without_a_round_trip_measured(self):
+        """Of a request that went out twice nothing can be timed; ACKs still come ever more slowly."""
+        def play(peer, asked):
+            server_of[0].raw()  # the request again
+            self.assertEqual(peer.ask(data(1, b"short")), ("ACK", 1))
+            while peer.raw(scaled(1)):
+                acks.append(1)
+        acks, server_of = [], []
+        with FakeServer(play) as server:
+            server_of.append(server)
+            self.xfer("get", self.url(server), self.path("f"))
+        self.assertLess(len(acks), 20)
+
     def test_92_out_of_order(self):
         def play(peer, asked):
             blocks = {n: data(n, CONTENT[(n - 1) * 512:n * 512]) for n in (1, 2, 3, 4)}
@@ -418,6 +431,48 @@ class Faults(Case):
             out, _ = self.xfer("get", self.url(server), "-")
         self.assertEqual(out, CONTENT)
 
+    def test_97_standard_output_has_more_than_there_is_now(self):
+        """After a loss the file is shorter: what was written cannot be taken back."""
+        content = b"x" * 400000
+
+        def send(peer, asked, content, blocks):
+            size = int(options_of(asked)["blksize"])
+            answer = peer.ask(oack(("blksize", size), ("sha256", sha256(content))))
+            for n in range(blocks):
+                self.assertEqual(answer, ("ACK", n))
+                answer = peer.ask(data(n + 1, content[n * size:(n + 1) * size]))
+            return answer
+
+        def play(peer, asked):
+            self.assertEqual(send(peer, asked, content, 6), ("ACK", 6))
+            peer.send(error(0, "peer is busy"))
+            server_of[0].recv()
+            with Peer(server_of[0].came) as again:
+                self.assertEqual(send(again, asked, b"short", 1)[0], "ERROR")
+        server_of = []
+        with FakeServer(play) as server:
+            server_of.append(server)
+            out, _ = self.xfer("get", "--blksize", "60000", self.url(server), "-", status=5)
+        self.assertGreater(len(out), 5)
+
+    def test_97_standard_output_that_is_closed(self):
+        """Nobody reads it: that stays so, and nothing is fetched again."""
+        def play(peer, asked):
+            answer = peer.ask(oack(("blksize", 60000)))
+            for n in range(1, 8):
+                answer = peer.ask(data(n, b"x" * 60000))
+                if answer[0] == "ERROR":
+                    return
+            self.fail(answer)
+        read, write = os.pipe()
+        os.close(read)
+        with FakeServer(play) as server:
+            status, _, err = harness.run("get", "-v", "--blksize", "60000", self.url(server), "-",
+                                         stdout=write)
+        os.close(write)
+        self.assertEqual(status, 141, err)
+        self.assertNotIn("trying again", err)
+
     def test_99_interrupted(self):
         for how in ("get", "put"):
             with self.subTest(how=how):
@@ -470,6 +525,16 @@ class Writes(Case):
             self.xfer("put", "-", self.url(server), input=CONTENT)
         self.assertEqual(got[1], CONTENT)
         self.assertEqual(got[0]["sha256"], sha256(CONTENT))
+
+    def test_a_pipe_that_says_nothing(self):
+        """--max-time is of the whole command, of what it waits for to be sent, too."""
+        read, write = os.pipe()
+        status, _, err = harness.run("put", "--max-time", "0.5", "-", "tftp://127.0.0.1:1/f",
+                                     stdin=read)
+        os.close(read)
+        os.close(write)
+        self.assertEqual(status, 3, err)
+        self.assertIn("time limit", err)
 
     def test_95_the_last_acknowledgment_never_comes(self):
         def play(peer, asked):

@@ -261,6 +261,21 @@ class Ports(TestCase):
             self.xfer("put", "--udp", self.path("a"), f"{server.udp_addr}/b")
             self.assertEqual(self.read(server.path("b")), content)
 
+    def test_no_request_is_unknown_to_a_single_port(self):
+        """Until a new transfer's socket is connected requests of others can come to it: they are lost
+        then, and asked again, but not refused. It takes a crowd to see one."""
+        with harness.Server("--udp-single-port", "--max-connections", "1024") as server:
+            self.make(server.path("a"), b"small")
+            for _ in range(100):
+                peers = [self.enter_context(Peer(server.udp_addr)) for _ in range(16)]
+                for peer in peers:
+                    peer.send(rrq("a"))
+                for peer in peers:
+                    if peer.raw(0.2):
+                        self.assertEqual(peer.got, data(1, b"small"))
+                        peer.send(ack(1))
+                    peer.close()
+
     def test_two_servers_do_not_share_a_port(self):
         for options in ((), ("--udp-single-port",)):
             with self.subTest(options=options), harness.Server(*options) as server:
@@ -315,14 +330,30 @@ class Ends(TestCase):
             def descriptors():
                 return len(os.listdir(f"/proc/{server.proc.pid}/fd"))
 
-            def ticks():
-                with open(f"/proc/{server.proc.pid}/stat", encoding="ascii") as f:
-                    return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
             # lingering ends; then nothing moves any more
             harness.wait_for(lambda: descriptors() <= 10, "all sockets of transfers are closed")
-            before = ticks()
-            threading.Event().wait(1)
-            self.assertLess(ticks() - before, 5)
+            self.assertIdle(server)
+
+    def assertIdle(self, server):
+        def ticks():
+            with open(f"/proc/{server.proc.pid}/stat", encoding="ascii") as f:
+                return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+        before = ticks()
+        threading.Event().wait(1)
+        self.assertLess(ticks() - before, 5)
+
+    def test_a_server_that_waits_for_a_transfer_uses_no_processor(self):
+        with harness.Server("--timeout", "60") as server:
+            self.make(server.path("a"), b"x" * 600)
+            with Peer(server.udp_addr) as peer:
+                self.assertEqual(peer.ask(rrq("a", ("timeout", 20)))[0], "OACK")
+                self.assertEqual(peer.ask(ack(0))[0], "DATA")
+                server.proc.send_signal(signal.SIGTERM)
+                threading.Event().wait(0.5)  # for who might linger
+                self.assertIdle(server)
+                self.assertEqual(peer.ask(ack(1)), ("DATA", 2, b"x" * 88))
+                peer.send(ack(2))
+            self.assertEqual(server.wait(), 0)
 
 
 class Losses(TestCase):

@@ -252,6 +252,25 @@ Test(udp, a_closed_port_is_told)
     pair_close(&p);
 }
 
+/* sendmmsg takes the error of a socket and tells of what it had sent before: the queue keeps it. */
+Test(udp, a_closed_port_is_told_by_the_queue_alone)
+{
+    struct pair p = pair_new(100, 1);
+    struct udp_datagram d;
+    socklen_t n = sizeof(int);
+    int taken;
+
+    udp_close(&p.server);
+    cr_assert_eq(udp_send(&p.client, "x", 1), 0);
+    getsockopt(p.client.fd, SOL_SOCKET, SO_ERROR, &taken, &n);
+    cr_assert_eq(taken, ECONNREFUSED);
+    cr_assert_eq(udp_recv(&p.client, &d), 0);
+    cr_assert_eq(udp_wait(&p.client, -1, clock_now() + LONG_WAIT), UDP_INPUT);
+    cr_expect_eq(udp_recv(&p.client, &d), -ECONNREFUSED);
+    cr_expect_eq(udp_wait(&p.client, -1, clock_now() + CLOCK_SEC / 50), UDP_TIME);
+    pair_close(&p);
+}
+
 Test(udp, what_was_sent_before_the_port_closed_comes_first)
 {
     struct pair p = pair_new(100, 1);

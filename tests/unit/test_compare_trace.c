@@ -20,6 +20,7 @@ static struct link_record packet(int ms, unsigned side, unsigned opcode, unsigne
     r.bytes[0] = 0x45;
     r.bytes[3] = 32;
     r.bytes[9] = 17;
+    r.bytes[25] = 12; /* UDP, with its header */
     r.bytes[29] = (uint8_t)opcode;
     r.bytes[31] = (uint8_t)block;
     return r;

@@ -25,7 +25,7 @@
 #include "cli/signals.h"
 
 struct compare_options {
-    bool quiet, verbose, json, csv, check, predict, trace, ipv4, ipv6;
+    bool quiet, verbose, json, csv, check, predict, trace, mend, ipv4, ipv6;
     double max_time;
     unsigned rounds;
     int direction; /* enum compare_direction, plus 1; 0: not given */
@@ -77,6 +77,10 @@ static const struct opt option_rows[] = {
      .kind = OPT_TEXT,
      FIELD(corrupt),
      .help = "packets with a flipped bit"},
+    {.name = "mend",
+     .kind = OPT_FLAG,
+     FIELD(mend),
+     .help = "mend the checksums of those, so that nothing but a digest finds them"},
     {.name = "queue",
      .arg = "SIZE",
      .kind = OPT_TEXT,
@@ -192,14 +196,17 @@ static bool set_link(const struct compare_options *o, struct compare_link *l, ch
     for (size_t i = 0; i < sizeof t / sizeof *t; i++)
         if (t[i].value != NULL && !compare_link_set(l, t[i].key, t[i].value, NULL, why))
             return false;
-    return true;
+    l->mend = o->mend;
+    if (o->mend && l->way[0].corrupt + l->way[1].corrupt == 0)
+        snprintf(why, COMPARE_WHY_MAX, "--mend goes with --corrupt");
+    return !o->mend || l->way[0].corrupt + l->way[1].corrupt > 0;
 }
 
 static bool is_about_link(const struct compare_options *o)
 {
     return o->link != NULL || o->rtt != NULL || o->rate != NULL || o->loss != NULL ||
            o->jitter != NULL || o->reorder != NULL || o->duplicate != NULL || o->corrupt != NULL ||
-           o->queue != NULL || o->mtu != NULL;
+           o->queue != NULL || o->mtu != NULL || o->mend;
 }
 
 static bool set_spec(const struct compare_options *o, struct compare_spec *s, char *why)

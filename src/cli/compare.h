@@ -43,6 +43,7 @@ struct compare_link {
     struct compare_way way[2];
     unsigned mtu;
     bool mtu_given; /* asked for: then blocks must fit it whole */
+    bool mend;      /* checksums of corrupted packets are mended: only a digest finds them */
     uint64_t seed;
 };
 

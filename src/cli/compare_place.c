@@ -39,6 +39,7 @@ void place_settings(const struct compare_link *l, size_t records, struct link_se
             .loss = w->loss,
             .duplicate = w->duplicate,
             .corrupt = w->corrupt,
+            .mend = l->mend,
             .reorder = w->reorder,
             /* As much later as the way takes, but so much that later packets can overtake it. */
             .reorder_by = delay > MS ? delay : MS,

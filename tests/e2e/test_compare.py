@@ -5,9 +5,10 @@ import glob
 import io
 import json
 import os
+import subprocess
 
 import harness
-from harness import TestCase, noise, run
+from harness import TestCase, noise, run, skip_unless
 
 
 def records(out):
@@ -74,6 +75,31 @@ class Refused(TestCase):
 
     def test_nobody_there(self):
         self.fails(3, "Connection refused", "compare", "127.0.0.1:1/dir/")
+
+
+class NoLink(TestCase):
+    """Where the kernel allows no link, nothing runs, and the remedy is told."""
+
+    # Root of a user namespace that may make no further ones, and without any right of its own.
+    PREFIX = ("unshare", "-Ur", "sh", "-c", "echo 0 >/proc/sys/user/max_user_namespaces && "
+              'exec setpriv --bounding-set=-all "$@"', "-")
+
+    def setUp(self):
+        super().setUp()
+        probe = subprocess.run([*self.PREFIX, "true"], stderr=subprocess.PIPE, check=False)
+        skip_unless(probe.returncode == 0, f"no namespace to refuse in: {probe.stderr[:80]!r}")
+
+    def test_no_fall_back(self):
+        out, err = self.fails(6, "max_user_namespaces", "compare", prefix=self.PREFIX)
+        self.assertEqual(out, b"")
+        self.assertIn("sysctl", err)
+
+    def test_check(self):
+        out, _ = self.xfer("compare", "--check", status=6, prefix=self.PREFIX)
+        self.assertRegex(out.decode(), r"emulated link: no: .*\n +remedy: .*sysctl")
+
+    def test_what_needs_no_link_runs(self):
+        self.xfer("compare", "--link", "loopback", "--size", "10K", prefix=self.PREFIX)
 
 
 class Predicted(TestCase):

@@ -1,4 +1,4 @@
-"""`xfer compare` without an emulated link: what it refuses, the loopback device, a server elsewhere."""
+"""`xfer compare` without an emulated link: what it refuses, loopback, a server elsewhere."""
 
 import csv
 import glob

@@ -82,30 +82,32 @@ static int connect_once(struct peer *p)
     return send_hello(p);
 }
 
-static int back_off(struct peer *p)
+int peer_back_off(const struct xfer_net_opts *o, struct tally *t, unsigned attempts,
+                  int64_t deadline)
 {
-    int64_t wait = BACK_OFF_FIRST << (p->attempts < 8 ? p->attempts - 1 : 7);
+    int64_t wait = BACK_OFF_FIRST << (attempts < 8 ? attempts - 1 : 7);
     uint32_t jitter = 0;
 
     if (wait > BACK_OFF_MAX)
         wait = BACK_OFF_MAX;
     if (getrandom(&jitter, sizeof jitter, GRND_NONBLOCK) > 0) /* not all clients at once */
         wait += wait / 4 * (jitter % 256) / 256;
-    if (p->deadline != CLOCK_NEVER && clock_now() + wait >= p->deadline)
+    if (deadline != CLOCK_NEVER && clock_now() + wait >= deadline)
         return -XFER_EDEADLINE;
-    tally_note(p->tally, "trying again in %.1f s (attempt %u of %u)", (double)wait / CLOCK_SEC,
-               p->attempts, p->o->retries);
-    return stop_sleep(p->o->stop, wait);
+    tally_note(t, "trying again in %.1f s (attempt %u of %u)", (double)wait / CLOCK_SEC, attempts,
+               o->retries);
+    int r = stop_sleep(o->stop, wait);
+    if (r == 0)
+        tally_retry(t);
+    return r;
 }
 
 int peer_open(struct peer *p)
 {
     while (!p->open) {
-        int r = p->attempts ? back_off(p) : 0;
+        int r = p->attempts ? peer_back_off(p->o, p->tally, p->attempts, p->deadline) : 0;
         if (r < 0)
             return r;
-        if (p->attempts)
-            tally_retry(p->tally);
         r = connect_once(p);
         if (r == 0)
             return 0;

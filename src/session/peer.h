@@ -23,9 +23,14 @@ void peer_init(struct peer *p, const struct xfer_net_opts *o, const struct remot
                struct tally *t, int64_t deadline, uint64_t rate);
 void peer_close(struct peer *p);
 
-/* Makes sure that there is a connection; the hello is queued with it. After a loss it waits (0.25
- * s, doubled each time, at most 8 s, with jitter) and counts; the first time it never waits: an
- * unknown name or a closed port is said at once. */
+/* Waits before attempt number `attempts` (from 1): 0.25 s, doubled each time, at most 8 s, with
+ * jitter; says so, and counts. 0, -XFER_EDEADLINE at once if it would last too long, or
+ * -XFER_ECANCELED. */
+int peer_back_off(const struct xfer_net_opts *o, struct tally *t, unsigned attempts,
+                  int64_t deadline);
+
+/* Makes sure that there is a connection; the hello is queued with it. After a loss it backs off;
+ * the first time it never waits: an unknown name or a closed port is said at once. */
 int peer_open(struct peer *p);
 
 /* The next message, hello and signs of life taken out. 1 or a negative error; never 0: an end of

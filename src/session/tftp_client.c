@@ -5,15 +5,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/err.h"
 #include "net/clock.h"
+#include "session/peer.h"
 #include "session/stop.h"
 
 #define TFTP_PORT 69
-#define BACK_OFF_FIRST (CLOCK_SEC / 4)
-#define BACK_OFF_MAX (8 * CLOCK_SEC)
 
 bool tftp_is_meant(const struct xfer_copy_opts *o, const struct remote *r)
 {
@@ -63,24 +61,6 @@ char *tftp_remote_name(const struct remote *r, const char *path, char *out)
 
 /* ---- trying again ---- */
 
-static int back_off(const struct copy *c, unsigned attempts)
-{
-    const struct xfer_net_opts *o = &c->o->net;
-    int64_t wait = BACK_OFF_FIRST << (attempts < 8 ? attempts - 1 : 7);
-    uint32_t jitter = 0;
-
-    if (wait > BACK_OFF_MAX)
-        wait = BACK_OFF_MAX;
-    if (getrandom(&jitter, sizeof jitter, GRND_NONBLOCK) > 0) /* not all clients at once */
-        wait += wait / 4 * (jitter % 256) / 256;
-    if (c->deadline != CLOCK_NEVER && clock_now() + wait >= c->deadline)
-        return -XFER_EDEADLINE;
-    tally_note(c->tally, "trying again in %.1f s (attempt %u of %u)", (double)wait / CLOCK_SEC,
-               attempts, o->retries);
-    tally_retry(c->tally);
-    return stop_sleep(o->stop, wait);
-}
-
 /* That nobody is there, said at once. */
 static bool is_nobody(int err)
 {
@@ -120,7 +100,7 @@ int tftp_again(struct tftp_peer *p, struct tftp_tries *t, int err, const struct 
     if (++t->attempts > c->o->net.retries)
         return err;
     tally_note(c->tally, "transfer: %s", xfer_strerror(err));
-    return back_off(c, t->attempts);
+    return peer_back_off(&c->o->net, c->tally, t->attempts, c->deadline);
 }
 
 void tftp_report(struct tftp_exchange *x, struct job *j, uint64_t bytes, bool verified,

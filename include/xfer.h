@@ -71,6 +71,7 @@ enum xfer_err {
     XFER_EDEADLINE,      /* --max-time reached */
     XFER_EUNVERIFIED,    /* the peer knows no digests, and require_verified was set; nothing kept */
     XFER_EUNCONFIRMED,   /* TFTP: all was sent, but the last acknowledgment never came */
+    XFER_ECONGESTION,    /* the kernel has no such congestion control, or not for us */
     XFER_ERR_END
 };
 
@@ -165,7 +166,8 @@ struct xfer_totals {
     uint64_t segments;    /* TCP segments sent, over all connections, where the kernel tells */
     uint64_t retransmits; /* of them sent again; over UDP blocks sent again */
     uint64_t packets_sent, packets_received, timeouts; /* UDP */
-    double rtt; /* smoothed round-trip time in seconds, of the last connection */
+    double rtt;          /* smoothed round-trip time in seconds, of the last connection */
+    char congestion[16]; /* TCP: congestion control of the last connection */
     double seconds;
 };
 
@@ -177,6 +179,7 @@ struct xfer_net_opts {
     double timeout;        /* seconds without progress until the connection counts as lost */
     double max_time;       /* seconds for the whole call; 0: no limit */
     unsigned retries; /* connections tried anew after a loss, counted since the last progress */
+    const char *congestion; /* congestion control of TCP (tcp(7)); NULL: the kernel's default */
     struct xfer_stop *stop;
     xfer_event_fn on_event;
     void *user;
@@ -224,6 +227,10 @@ struct xfer_copy_opts {
     unsigned window;       /* blocks in flight; 0 means 1: stop-and-wait */
     bool no_spin;          /* never wait in a loop, however short the round trip is */
     bool require_verified; /* fail where the server knows no digests */
+    /* To measure a network: the receiver hashes what arrives and throws it away. To put, the server
+     * makes and replaces nothing, and need not take writes; it is -XFER_EUNKNOWN if it cannot do
+     * so. To get, dest is not looked at. With update or no_clobber: -XFER_EUSAGE. */
+    bool discard;
 };
 
 /* Copies local files to a remote. A source "-" is standard input (its size unknown). totals may be
@@ -281,6 +288,7 @@ struct xfer_serve_opts {
     unsigned udp_port;                 /* 0: the number that TCP has (69 is TFTP's own) */
     unsigned udp_port_lo, udp_port_hi; /* local ports of UDP transfers; 0: any */
     bool udp_single_port;              /* UDP transfers use the port that requests come to */
+    const char *congestion;            /* of TCP, as in xfer_net_opts */
     struct xfer_stop *stop;
     void (*on_listening)(void *user, const char *proto, const char *addr);
     void (*on_request)(void *user, const struct xfer_request *r);

@@ -26,6 +26,7 @@ AM_TESTS_ENVIRONMENT = \
 include tests/unit/local.mk
 include tests/fuzz/local.mk
 include tests/sim/local.mk
+include tests/link/local.mk
 include tests/race/local.mk
 include tests/rules/local.mk
 include tests/e2e/local.mk

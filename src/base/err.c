@@ -36,6 +36,8 @@ static const struct err_row rows[] = {
     {XFER_EDEADLINE, "deadline", 427, 0, 3, "time limit reached"},
     {XFER_EUNVERIFIED, "unverified", 566, 0, 5, "cannot be verified: the peer knows no digests"},
     {XFER_EUNCONFIRMED, "unconfirmed", 456, 0, 3, "all was sent, but not confirmed"},
+    {XFER_ECONGESTION, "no-congestion-control", 567, 0, 6,
+     "no such congestion control in this kernel, or not allowed"},
 };
 
 #define N_ROWS (sizeof rows / sizeof rows[0])

@@ -20,7 +20,7 @@ struct cmd {
     int (*run)(const struct cmd *self, int argc, char **argv); /* returns the exit status */
 };
 
-extern const struct cmd cmd_serve, cmd_put, cmd_get, cmd_ls;
+extern const struct cmd cmd_serve, cmd_put, cmd_get, cmd_ls, cmd_compare;
 
 struct operands {
     const char *const *items;

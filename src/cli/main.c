@@ -11,7 +11,7 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 
-static const struct cmd *const cmds[] = {&cmd_serve, &cmd_put, &cmd_get, &cmd_ls};
+static const struct cmd *const cmds[] = {&cmd_serve, &cmd_put, &cmd_get, &cmd_ls, &cmd_compare};
 
 #define N_CMDS (sizeof cmds / sizeof *cmds)
 

@@ -27,7 +27,7 @@ static const struct opt transfer_rows[] = {
      .min = 1,
      .max = JOBS_MAX,
      FIELD(jobs),
-     .help = "use N connections side by side (default 1)"},
+     .help = "use N connections side by side, also for a single large file of get (default 1)"},
     {.name = "no-resume",
      .kind = OPT_FLAG,
      FIELD(no_resume),

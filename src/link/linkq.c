@@ -133,7 +133,8 @@ static int64_t arrival(struct linkq *q, uint64_t packet, int64_t left)
 
     if (due < q->last_due)
         due = q->last_due;
-    if (happens(q, CHANCE_REORDER, packet, q->p.reorder))
+    q->last_held = happens(q, CHANCE_REORDER, packet, q->p.reorder);
+    if (q->last_held)
         return due + q->p.reorder_by;
     q->last_due = due;
     return due;
@@ -141,10 +142,11 @@ static int64_t arrival(struct linkq *q, uint64_t packet, int64_t left)
 
 static void add(struct linkq *q, struct linkq_packet *p, uint64_t packet)
 {
-    q->counts.reordered += happens(q, CHANCE_REORDER, packet, q->p.reorder);
+    q->counts.reordered += q->last_held;
     if (p->len > 0 && happens(q, CHANCE_CORRUPT, packet, q->p.corrupt)) {
         q->counts.corrupted++;
         p->flip = (int32_t)(draw(q, CHANCE_BIT, packet) % (p->len * UINT64_C(8)));
+        p->mend = q->p.mend;
     }
     if (!happens(q, CHANCE_DUPLICATE, packet, q->p.duplicate) || q->cap - q->n < 2) {
         heap_add(q, p);
@@ -153,9 +155,12 @@ static void add(struct linkq *q, struct linkq_packet *p, uint64_t packet)
     q->counts.duplicated++;
     p->more = true;
     heap_add(q, p);
-    p->more = false;
-    p->copy = true;
-    heap_add(q, p);
+
+    struct linkq_packet copy = *p;
+
+    copy.more = false;
+    copy.copy = true;
+    heap_add(q, &copy);
 }
 
 enum linkq_fate linkq_push(struct linkq *q, void *handle, uint32_t len, int64_t now)
@@ -178,9 +183,11 @@ enum linkq_fate linkq_push(struct linkq *q, void *handle, uint32_t len, int64_t 
     p.due = arrival(q, packet, depart(q, len, now));
     if (happens(q, CHANCE_LOSS, packet, q->p.loss)) {
         q->counts.dropped_loss++;
+        q->last = p;
         return LINKQ_DROP_LOSS;
     }
     add(q, &p, packet);
+    q->last = p;
     return LINKQ_SENT;
 }
 

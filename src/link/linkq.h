@@ -24,6 +24,7 @@ struct linkq_params {
     double loss;    /* chances, 0 to 1 */
     double duplicate;
     double corrupt;     /* one bit flipped */
+    bool mend;          /* and the checksum made to fit, so that no network layer sees it */
     double reorder;     /* held back by reorder_by, so that later ones overtake it */
     int64_t reorder_by; /* ns, added, never removed */
     uint64_t queue;     /* bytes that may wait for the rate; 0: no limit */
@@ -40,6 +41,7 @@ struct linkq_packet {
     void *handle;
     uint32_t len;
     int32_t flip; /* bit to flip on arrival; -1: none */
+    bool mend;    /* and the checksum with it */
     bool more;    /* a duplicate follows: the handle comes once more */
     bool copy;    /* it is that duplicate */
 };
@@ -57,6 +59,9 @@ struct linkq {
     int64_t free_at;  /* when the line has sent all that is queued */
     int64_t last_due; /* of the packets in order */
     uint64_t packets, seq;
+    struct linkq_packet
+        last;       /* as linkq_push sent it, or would have: for those who keep a record */
+    bool last_held; /* and whether reordering held it back */
     struct linkq_counts counts;
 };
 

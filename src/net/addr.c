@@ -92,8 +92,8 @@ void addr_set_port(struct addr *a, unsigned port)
 {
     ((struct sockaddr_in *)&a->ss)->sin_port = htons((uint16_t)port);
 }
-/* What waits to be sent in the kernel has left the cache by the time it goes: this much is enough to
- * keep the line busy while we prepare more. */
+/* What waits to be sent in the kernel has left the cache by the time it goes: this much is enough
+ * to keep the line busy while we prepare more. */
 #define UNSENT_MAX (128 * 1024)
 
 void addr_tune(int fd)
@@ -589,4 +589,14 @@ void tcp_facts(int fd, struct tcp_facts *ret)
     ret->segments = i.tcpi_segs_out; /* zero where an older kernel fills less of the struct */
     ret->retransmits = i.tcpi_total_retrans;
     ret->rtt = i.tcpi_rtt / 1e6;
+    n = sizeof ret->congestion - 1;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, ret->congestion, &n) < 0)
+        ret->congestion[0] = '\0';
+}
+
+int tcp_set_congestion(int fd, const char *name)
+{
+    if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) == 0)
+        return 0;
+    return errno == ENOENT || errno == EPERM || errno == EINVAL ? -XFER_ECONGESTION : -errno;
 }

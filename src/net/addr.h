@@ -51,8 +51,13 @@ int addr_parse_numeric(const char *host, struct addr *out);
 struct tcp_facts {
     uint64_t segments, retransmits; /* sent */
     double rtt;                     /* smoothed, seconds */
+    char congestion[16];            /* congestion control */
 };
 void tcp_facts(int fd, struct tcp_facts *ret);
+
+/* Sets the congestion control of a connection, or of those that a listening socket will take.
+ * -XFER_ECONGESTION when the kernel has none of this name, or not for us. */
+int tcp_set_congestion(int fd, const char *name);
 
 /* TCP_NODELAY, TCP_NOTSENT_LOWAT and SO_KEEPALIVE. */
 void addr_tune(int fd);

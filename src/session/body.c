@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "net/clock.h"
@@ -228,6 +229,16 @@ int body_recv(struct chan *ch, struct body_recv *b, struct wire_msg *end)
     ch->s.exchange = NULL;
     hasher_finish(h);
     return r;
+}
+
+int body_check_end(const struct wire_msg *end, struct digest *d, uint64_t size,
+                   uint8_t sum[DIGEST_LEN])
+{
+    if (!digest_peek(d, sum))
+        return -ENOMEM;
+    if (!(end->keys & WIRE_K_SHA256) || memcmp(end->sha256, sum, DIGEST_LEN) != 0)
+        return -XFER_EINTEGRITY;
+    return (end->keys & WIRE_K_SIZE) && end->size != size ? -XFER_EINTEGRITY : 0;
 }
 
 static int discard_payload(struct chan *ch, uint64_t *left)

@@ -51,6 +51,11 @@ struct body_recv {
  * tick with b->local set (the rest of the body is still to come); an error of the connection. */
 int body_recv(struct chan *ch, struct body_recv *b, struct wire_msg *end);
 
+/* Whether the END of an upload has the digest and, where it tells one, the size of what came: 0
+ * with the digest, -XFER_EINTEGRITY, -ENOMEM. */
+int body_check_end(const struct wire_msg *end, struct digest *d, uint64_t size,
+                   uint8_t sum[DIGEST_LEN]);
+
 /* Throws away what is left of a body, up to its END or ABORT. -XFER_ETOOLONG when there was more
  * than max. */
 int body_discard(struct chan *ch, uint64_t max);

@@ -25,7 +25,7 @@ static const struct op {
     op_run run;
 } ops[] = {
     {WIRE_GET, false, op_get}, {WIRE_PUT, true, op_put},     {WIRE_LIST, false, op_list},
-    {WIRE_SUM, false, op_sum}, {WIRE_MKDIR, true, op_mkdir},
+    {WIRE_SUM, false, op_sum}, {WIRE_MKDIR, true, op_mkdir}, {WIRE_DISCARD, false, op_discard},
 };
 
 static const struct op *find_op(enum wire_verb verb)
@@ -80,6 +80,11 @@ int conn_sum(struct conn *c, int fd, const struct stat *sb, bool fresh, uint8_t 
     return 0;
 }
 
+static bool has_body(const struct wire_msg *req)
+{
+    return req->verb == WIRE_PUT || req->verb == WIRE_DISCARD;
+}
+
 /* The options of a request, for its log line. */
 static const char *show_options(const struct wire_msg *m, char *out, size_t cap)
 {
@@ -130,18 +135,18 @@ static void log_result(struct conn *c, const struct wire_msg *req, const struct 
                              .seconds = clock_seconds_since(began),
                              .err = res->err,
                              .text = res->text[0] ? res->text : NULL,
-                             .incoming = req->verb == WIRE_PUT,
+                             .incoming = has_body(req),
                              .resumed = res->resumed};
     c->resent = tcp.retransmits;
     server_log(c->srv, &r);
 }
 
-/* A request that is refused before its own code runs. A PUT's body is on its way all the same. */
+/* A request that is refused before its own code runs. Its body is on its way all the same. */
 static int refuse_request(struct conn *c, const struct wire_msg *req, struct op_result *res,
                           int err)
 {
     int r = conn_refuse(c, res, err, NULL);
-    if (r == 0 && req->verb == WIRE_PUT && !(req->keys & WIRE_K_RESUME)) {
+    if (r == 0 && has_body(req) && !(req->verb == WIRE_PUT && req->keys & WIRE_K_RESUME)) {
         r = stream_flush(&c->ch.s);
         if (r == 0)
             r = body_discard(&c->ch, UINT64_MAX);

@@ -43,6 +43,8 @@ int op_list(struct conn *c, const struct wire_msg *req, const struct path *p,
 int op_sum(struct conn *c, const struct wire_msg *req, const struct path *p, struct op_result *res);
 int op_mkdir(struct conn *c, const struct wire_msg *req, const struct path *p,
              struct op_result *res);
+int op_discard(struct conn *c, const struct wire_msg *req, const struct path *p,
+               struct op_result *res);
 
 /* Queues an error reply and notes it in res. text may be NULL. Returns 0 or the connection's error.
  */

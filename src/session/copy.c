@@ -30,6 +30,8 @@ int copy_parse(const struct xfer_copy_opts *o, struct tally *t, const char *word
     int r = remote_parse(word, ret, why, sizeof why);
     if (r == 1 && ret->scheme == REMOTE_XFERS)
         cannot = "this version speaks xfer:// and tftp:// only";
+    else if (r == 1 && o->discard && (o->update || o->no_clobber))
+        cannot = "what is thrown away is compared with nothing";
     else if (r == 1 && tftp_is_meant(o, ret))
         tftp_check(o, put, &cannot);
     if (r == 1 && !cannot)
@@ -246,6 +248,19 @@ int copy_note_made(struct copy *c, int fd)
     return r < 0 ? r : 0;
 }
 
+int copy_finish(const struct copy *c, const struct job *j, struct store_writer *w,
+                const uint8_t sum[DIGEST_LEN], bool sync)
+{
+    struct store_commit_opts co = {.set_mode = !c->o->no_preserve && j->mode,
+                                   .mode = j->mode,
+                                   .set_mtime = !c->o->no_preserve,
+                                   .mtime = j->mtime,
+                                   .sync = sync,
+                                   .remember_sha256 = sum};
+
+    return store_write_finish(w, &co);
+}
+
 /* ---- reporting ---- */
 
 char *copy_remote_name(const struct copy *c, const char *path, char *out, size_t cap)
@@ -302,8 +317,9 @@ void copy_report_done(struct copy *c, struct job *j, uint64_t bytes, uint64_t re
                             .resumed_at = resumed_at,
                             .seconds = clock_seconds_since(j->began)};
 
-    ev.entry.has_sha256 = true;
-    memcpy(ev.entry.sha256, sha256, DIGEST_LEN);
+    ev.entry.has_sha256 = sha256 != NULL;
+    if (sha256)
+        memcpy(ev.entry.sha256, sha256, DIGEST_LEN);
     j->size = bytes;
     report(c, j, &ev);
 }

@@ -66,7 +66,7 @@ void copy_report(struct copy *c, struct job *j, enum xfer_outcome outcome, int e
 /* The same for what is no file ('o') or a symlink to none ('l'), in a tree; err may be 0. */
 void copy_report_special(struct copy *c, struct job *j, char type, int err);
 
-/* The same for a file that arrived. */
+/* The same for a file that arrived; sha256 NULL: it was proved without being known whole. */
 void copy_report_done(struct copy *c, struct job *j, uint64_t bytes, uint64_t resumed_at,
                       const uint8_t sha256[DIGEST_LEN]);
 
@@ -81,6 +81,10 @@ int copy_local_sum(struct copy *c, int fd, const struct stat *sb, uint8_t out[DI
  * for one, and the second would replace the first. */
 bool copy_made(struct copy *c, const struct stat *target);
 int copy_note_made(struct copy *c, int fd);
+
+/* store_write_finish of what was got. */
+int copy_finish(const struct copy *c, const struct job *j, struct store_writer *w,
+                const uint8_t sum[DIGEST_LEN], bool sync);
 
 /* HOST:/path again. */
 char *copy_remote_name(const struct copy *c, const char *path, char *out, size_t cap);

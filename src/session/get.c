@@ -11,6 +11,7 @@
 #include "session/filter.h"
 #include "session/get_worker.h"
 #include "session/query.h"
+#include "session/ranges.h"
 #include "session/tftp_client.h"
 
 #define LOCAL_MAX (PATH_CLEAN_MAX * 2 + 2)
@@ -21,8 +22,9 @@ struct get {
     struct dest *dest;
     const struct remote *remotes;
     size_t n;
-    struct peer lister; /* a recursive LIST runs on a connection of its own */
-    struct seen *names; /* targets so far, of earlier servers too */
+    struct peer lister;    /* a recursive LIST runs on a connection of its own */
+    struct seen *names;    /* targets so far, of earlier servers too */
+    struct ranges *ranges; /* of the only file, for several connections; NULL: not so */
 };
 
 /* ---- jobs ---- */
@@ -82,6 +84,19 @@ static int claim_name(struct get *g, const char *target)
     return g->dest->stream ? 1 : seen_add(g->names, seen_key(target, strlen(target)));
 }
 
+/* Several files keep several connections busy; one has to be cut for that. */
+static bool is_for_ranges(const struct get *g, bool in_tree)
+{
+    return g->n == 1 && !in_tree && g->copy.o->jobs > 1 && !g->copy.o->dry_run && !g->dest->stream;
+}
+
+static int get_ranges(struct get *g, struct job *j)
+{
+    g->ranges = ranges_new(&g->copy, j);
+    int r = push(g, j);
+    return r < 0 || !g->ranges ? r : ranges_finish(g->ranges);
+}
+
 static int get_file(struct get *g, const struct path *remote, bool in_tree,
                     const struct wire_msg *e)
 {
@@ -95,7 +110,7 @@ static int get_file(struct get *g, const struct path *remote, bool in_tree,
     if (!j)
         return -ENOMEM;
     j->in_tree = in_tree;
-    return push(g, j);
+    return is_for_ranges(g, in_tree) ? get_ranges(g, j) : push(g, j);
 }
 
 /* ---- trees ---- */
@@ -114,7 +129,7 @@ static int get_dir(struct tree *t, const char *target, struct job *j, const stru
     mode_t mode = (e->keys & WIRE_K_MODE) && !o->no_preserve ? (e->mode & 0777) | 0700 : 0777;
     struct stat sb;
 
-    if (o->dry_run) {
+    if (o->dry_run || o->discard) {
         job_free(j);
         return 0;
     }
@@ -292,6 +307,7 @@ static void get_from_server(const struct xfer_copy_opts *o, struct tally *t, str
     copy_run(&g.copy, get_worker, produce, &g);
     if (!o->no_preserve && !o->dry_run)
         set_dir_times(&g);
+    ranges_free(g.ranges);
     copy_destroy(&g.copy);
 }
 
@@ -345,7 +361,8 @@ static int get_all(const struct xfer_copy_opts *o, struct tally *t, const struct
         return r;
     if (dest && strcmp(dest, "-") == 0)
         several = false;
-    r = dest_open(&d, dest, o, several, tree);
+    d = (struct dest){.into = true, .store = {.fd = -1}};
+    r = o->discard ? 0 : dest_open(&d, dest, o, several, tree);
     for (size_t i = 0; r == 0 && i < n;) {
         size_t k = 1;
         while (i + k < n && same_server(&remotes[i], &remotes[i + k]))

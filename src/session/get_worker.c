@@ -12,12 +12,14 @@
 #include "session/body.h"
 #include "session/dest.h"
 #include "session/landings.h"
+#include "session/ranges.h"
 #include "session/stop.h"
 #include "session/worker.h"
 
 #define ASKED_MAX 64              /* each holds an open temporary */
 #define DISCARD_MAX (1024 * 1024) /* of a body that we cannot take; more: connect anew */
 #define LANDED_MAX 256            /* of those that wait for their sync */
+#define PIECES_ASKED 2            /* ranges: the next is on its way while one is taken */
 #define PART_MIN (64 * 1024)      /* a shorter part is not worth keeping */
 #define SMALL_MAX (1024 * 1024)   /* smaller files are asked for many at a time */
 
@@ -72,6 +74,9 @@ static int open_target(struct getter *g, struct asked *a)
     const struct xfer_copy_opts *o = g->w.c->o;
     struct job *j = a->job;
     uint8_t id[16];
+
+    if (o->discard)
+        return 0;
     struct store_write_opts wo = {.replace = o->no_clobber ? STORE_NEW : STORE_REPLACE,
                                   .mkpath = o->mkpath || j->in_tree};
 
@@ -94,7 +99,7 @@ static int open_target(struct getter *g, struct asked *a)
 /* Lets go of a target. What it holds stays for another attempt if it may be right. */
 static void close_target(struct asked *a, bool keep)
 {
-    if (a->job->stream)
+    if (a->job->stream || ranges_is_piece(a->job))
         return;
     store_write_abort(&a->w, keep && a->w.offset >= PART_MIN);
     digest_free(a->digest);
@@ -120,6 +125,16 @@ static int write_stream(struct getter *g, const uint8_t *p, size_t n)
     return 0;
 }
 
+/* A server that sends more than was asked for does not know ranges. */
+static int write_piece(struct asked *a, const void *p, size_t n)
+{
+    if (!ranges_wanted(a->job))
+        return -XFER_ECHANGED;
+    if (n > ranges_size(a->job) - (a->moved))
+        return -XFER_EUNKNOWN;
+    return a->w.fd < 0 ? 0 : store_write(&a->w, p, n);
+}
+
 struct sink {
     struct getter *g;
     struct asked *a;
@@ -129,6 +144,10 @@ static int sink_write(void *arg, const void *p, size_t n)
 {
     struct sink *s = arg;
 
+    if (ranges_is_piece(s->a->job))
+        return write_piece(s->a, p, n);
+    if (s->g->w.c->o->discard)
+        return 0;
     if (!s->a->job->stream)
         return store_write(&s->a->w, p, n);
     int r = write_stream(s->g, p, n);
@@ -189,8 +208,15 @@ static int send_get(struct getter *g, struct asked *a)
     struct wire_msg m;
 
     m.keys = 0;
+    if (ranges_is_piece(a->job)) {
+        ranges_ask(a->job, &m);
+    } else if (a->job->ranges) {
+        m.keys = WIRE_K_OFFSET | WIRE_K_LENGTH;
+        m.offset = a->offset;
+        m.length = RANGES_FIRST;
+    }
     if (a->offset) {
-        m.keys = WIRE_K_OFFSET | WIRE_K_PREFIX;
+        m.keys |= WIRE_K_OFFSET | WIRE_K_PREFIX;
         m.offset = a->offset;
         digest_peek(a->digest, m.prefix);
     }
@@ -313,27 +339,16 @@ static int check_end(const struct asked *a, struct digest *d, const struct body_
     return theirs && memcmp(theirs, sum, DIGEST_LEN) == 0 ? 0 : -XFER_EINTEGRITY;
 }
 
-static int finish_target(struct getter *g, struct asked *a, const uint8_t sum[DIGEST_LEN])
-{
-    const struct xfer_copy_opts *o = g->w.c->o;
-    struct store_commit_opts co = {.set_mode = !o->no_preserve && a->job->mode,
-                                   .mode = a->job->mode,
-                                   .set_mtime = !o->no_preserve,
-                                   .mtime = a->job->mtime,
-                                   .sync = o->sync == XFER_SYNC_FILE,
-                                   .remember_sha256 = sum};
-    return store_write_finish(&a->w, &co);
-}
-
 /* Everything has arrived and is what the server read: the file gets its name. */
 static void land(struct getter *g, const uint8_t sum[DIGEST_LEN], uint64_t received)
 {
     struct asked *a = head(g);
+    bool file = !a->job->stream && !g->w.c->o->discard;
     int r = 0;
 
-    if (!a->job->stream)
-        r = finish_target(g, a, sum);
-    if (r == 0 && !a->job->stream && g->w.c->o->sync == XFER_SYNC_BATCH) {
+    if (file)
+        r = copy_finish(g->w.c, a->job, &a->w, sum, g->w.c->o->sync == XFER_SYNC_FILE);
+    if (r == 0 && file && g->w.c->o->sync == XFER_SYNC_BATCH) {
         digest_free(a->digest);
         landings_add(g->landings, a->job, &a->w, a->offset, sum);
         if (++g->landed >= g->share - ask_max(g))
@@ -341,7 +356,7 @@ static void land(struct getter *g, const uint8_t sum[DIGEST_LEN], uint64_t recei
         pop(g);
         return;
     }
-    if (r == 0 && !a->job->stream)
+    if (r == 0 && file)
         r = store_write_publish(&a->w, g->w.c->o->sync == XFER_SYNC_FILE);
     if (r < 0) {
         file_failed(g, dest_error(r), NULL, false);
@@ -387,6 +402,97 @@ static int take_body(struct getter *g)
     return 0;
 }
 
+/* ---- ranges ---- */
+
+/* A range that cannot be had: then nor can the file, this way. */
+static void piece_failed(struct getter *g, int err, const char *text)
+{
+    struct asked *a = head(g);
+
+    tally_unmoved(g->w.c->tally, a->moved);
+    ranges_failed(a->job, err, text);
+    pop(g);
+}
+
+static int check_piece(const struct asked *a, struct digest *d, const struct body_recv *b,
+                       const struct wire_msg *end)
+{
+    uint8_t sum[DIGEST_LEN];
+
+    if (!digest_peek(d, sum))
+        return -ENOMEM;
+    if (!(end->keys & WIRE_K_SHA256))
+        return -XFER_EUNKNOWN;
+    if (memcmp(end->sha256, sum, DIGEST_LEN) != 0 ||
+        ((end->keys & WIRE_K_SIZE) && end->size != b->received))
+        return -XFER_EINTEGRITY;
+    return b->received == ranges_size(a->job) ? 0 : -XFER_ECHANGED;
+}
+
+static int take_piece(struct getter *g)
+{
+    struct asked *a = head(g);
+    struct sink s = {g, a};
+    struct body_recv b = {
+        .write = sink_write, .write_arg = &s, .digest = g->w.digest, .tick = body_moved, .arg = &s};
+    struct wire_msg end;
+
+    digest_reset(g->w.digest);
+    if (!ranges_writer(a->job, &a->w))
+        a->w.fd = -1;
+    int r = body_recv(&g->w.peer.ch, &b, &end);
+    if (r < 0 && (g->w.peer.ch.s.err || r == -XFER_EPROTO))
+        return r;
+    if (r < 0 && b.local && (r == -XFER_ECANCELED || r == -XFER_EDEADLINE))
+        return r;
+    if (r < 0) {
+        piece_failed(g, b.local ? dest_error(r) : peer_error(r), b.text[0] ? b.text : NULL);
+        return b.local ? drop_body(g) : 0;
+    }
+    r = check_piece(a, g->w.digest, &b, &end);
+    if (r < 0) {
+        piece_failed(g, r, NULL);
+    } else {
+        ranges_note_whole(a->job, &end);
+        ranges_arrived(a->job);
+        g->window = PIECES_ASKED;
+        pop(g);
+    }
+    peer_progress(&g->w.peer);
+    return 0;
+}
+
+static int answer_piece(struct getter *g, const struct wire_msg *m)
+{
+    int r = m->code >= 400 ? m->error : ranges_check(head(g)->job, m);
+
+    if (r == 0)
+        return take_piece(g);
+    piece_failed(g, r, m->code >= 400 && m->text[0] ? m->text : NULL);
+    return m->code >= 400 ? 0 : drop_body(g);
+}
+
+/* The first answer about a file that is to come in ranges. */
+static int answer_first(struct getter *g, const struct wire_msg *m)
+{
+    struct asked *a = head(g);
+    enum ranges_how how = ranges_how(m, a->offset);
+
+    if (how == RANGES_WHOLE)
+        return take_body(g);
+    if (how == RANGES_CUT && ranges_cut(&a->job, &a->w, &a->digest, a->offset, m) == 0) {
+        a->moved = 0; /* what was there already is counted with the file */
+        return take_piece(g);
+    }
+    tally_unmoved(g->w.c->tally, a->moved);
+    ranges_release(a->job->ranges);
+    a->job->ranges = NULL;
+    close_target(a, true);
+    job_list_push(&g->w.redo, a->job);
+    pop(g);
+    return drop_body(g);
+}
+
 static int answer(void *self)
 {
     struct getter *g = self;
@@ -398,6 +504,8 @@ static int answer(void *self)
         return r;
     if (m.verb != WIRE_REPLY || (m.code != 200 && m.code < 400))
         return -XFER_EPROTO;
+    if (ranges_is_piece(a->job))
+        return answer_piece(g, &m);
     if (m.code >= 400) {
         file_failed(g, m.error,
                     m.error == -XFER_EISDIR ? "is a directory (-r gets it whole)" : NULL, true);
@@ -412,7 +520,7 @@ static int answer(void *self)
         return drop_body(g);
     }
     learn(g, a, &m);
-    return take_body(g);
+    return a->job->ranges ? answer_first(g, &m) : take_body(g);
 }
 
 /* ---- jobs ---- */
@@ -425,6 +533,14 @@ static int begin(void *self, struct job *j)
     *a = (struct asked){.job = j, .w = {.fd = -1, .dir_fd = -1}};
     if (j->began == 0)
         j->began = clock_now();
+    if (ranges_is_piece(j) && !ranges_wanted(j)) {
+        job_free(j);
+        return 0;
+    }
+    if (ranges_is_piece(j)) {
+        g->w.n++;
+        return send_get(g, a);
+    }
     int r = j->stream ? open_stream(a) : open_target(g, a);
     if (r < 0)
         close_target(a, true);
@@ -450,7 +566,7 @@ static bool is_unchanged(struct getter *g, struct job *j)
     uint8_t sum[DIGEST_LEN];
     struct stat sb;
 
-    if (j->stream || (!o->no_clobber && o->update == XFER_UPDATE_ALL))
+    if (j->stream || ranges_is_piece(j) || (!o->no_clobber && o->update == XFER_UPDATE_ALL))
         return false;
     int fd = store_read_open(j->store, j->path, &sb);
     if (fd < 0)
@@ -478,17 +594,23 @@ static int next(void *self, struct job **j)
     return *j != NULL;
 }
 
-/* What had not arrived is asked for again; parts go on where they were. */
+/* What had not arrived is asked for again; parts go on where they were, and ranges are for whoever
+ * is free. */
 static void recall(void *self)
 {
     struct getter *g = self;
+    struct job_list pieces;
 
+    job_list_init(&pieces);
     for (; g->w.n; pop(g)) {
         struct asked *a = head(g);
         tally_unmoved(g->w.c->tally, a->moved);
         close_target(a, true);
-        job_list_push(&g->w.redo, a->job);
+        if (ranges_is_piece(a->job) && a->moved)
+            ranges_broken(a->job);
+        job_list_push(ranges_is_piece(a->job) ? &pieces : &g->w.redo, a->job);
     }
+    job_queue_return(&g->w.c->queue, &pieces);
 }
 
 static const struct worker_ops get_ops = {next, begin, answer, recall};

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "session/ranges.h"
+
 struct job *job_new(const char *path, const char *remote, const char *name, const char *local)
 {
     struct job *j = calloc(1, sizeof *j);
@@ -25,6 +27,7 @@ void job_free(struct job *j)
 {
     if (!j)
         return;
+    ranges_release(j->ranges);
     digest_free(j->out_digest);
     free(j->path);
     free(j->remote);
@@ -66,6 +69,14 @@ void job_list_free(struct job_list *l)
 
     while ((j = job_list_pop(l)))
         job_free(j);
+}
+
+static void job_list_move(struct job_list *to, struct job_list *from)
+{
+    struct job *j;
+
+    while ((j = job_list_pop(from)))
+        job_list_push(to, j);
 }
 
 void job_queue_init(struct job_queue *q, size_t max)
@@ -117,24 +128,27 @@ int job_queue_push(struct job_queue *q, struct job *j)
     return aborted ? -XFER_ECANCELED : 0;
 }
 
-static void end_queue(struct job_queue *q, bool abort)
+void job_queue_close(struct job_queue *q)
 {
     pthread_mutex_lock(&q->mutex);
     q->closed = true;
-    q->aborted = q->aborted || abort;
     pthread_cond_broadcast(&q->filled);
     pthread_cond_broadcast(&q->drained);
     pthread_mutex_unlock(&q->mutex);
 }
 
-void job_queue_close(struct job_queue *q)
-{
-    end_queue(q, false);
-}
-
+/* Who waits for its jobs to be over hears of it. */
 void job_queue_abort(struct job_queue *q)
 {
-    end_queue(q, true);
+    struct job_list left;
+
+    job_list_init(&left);
+    pthread_mutex_lock(&q->mutex);
+    q->aborted = true;
+    job_list_move(&left, &q->list);
+    pthread_mutex_unlock(&q->mutex);
+    job_list_free(&left);
+    job_queue_close(q);
 }
 
 int job_queue_pop(struct job_queue *q, bool wait, struct job **ret)
@@ -153,13 +167,12 @@ int job_queue_pop(struct job_queue *q, bool wait, struct job **ret)
 
 void job_queue_return(struct job_queue *q, struct job_list *l)
 {
-    struct job *j;
-
     pthread_mutex_lock(&q->mutex);
-    while ((j = job_list_pop(l)))
-        job_list_push(&q->list, j);
+    if (!q->aborted)
+        job_list_move(&q->list, l);
     pthread_cond_broadcast(&q->filled);
     pthread_mutex_unlock(&q->mutex);
+    job_list_free(l);
 }
 
 void job_queue_join(struct job_queue *q)

@@ -18,8 +18,12 @@ struct job_dir {
     uint64_t made; /* bit per connection that has asked for it; under copy.mutex */
 };
 
+struct ranges;
+
 struct job {
     struct job *next;
+    struct ranges *ranges; /* get: what it is, or is to be, cut into; counted there */
+    size_t piece;          /* of them, from 1 on; 0: the file */
     const struct store *store; /* of the tree the source or target is in; not owned */
     struct job_dir *dir;       /* put: to be made first; NULL: none */
     bool is_dir;               /* nothing but dir */
@@ -77,7 +81,8 @@ void job_queue_close(struct job_queue *q);
 void job_queue_abort(struct job_queue *q);
 /* 1 with a job; 0: none now (only without wait); -1: there will be none any more. */
 int job_queue_pop(struct job_queue *q, bool wait, struct job **ret);
-/* Jobs that could not be moved, for whoever takes them: behind all others. */
+/* More jobs, found by those who take them or not moved: behind all others. Frees them when nobody
+ * takes jobs any more. */
 void job_queue_return(struct job_queue *q, struct job_list *l);
 
 /* Who takes jobs joins first. Those who have joined may return some until they leave. */

@@ -30,6 +30,7 @@ libsession_la_SOURCES = \
 	src/session/landings.c \
 	src/session/landings.h \
 	src/session/list.c \
+	src/session/op_discard.c \
 	src/session/op_get.c \
 	src/session/op_list.c \
 	src/session/op_mkdir.c \
@@ -45,6 +46,8 @@ libsession_la_SOURCES = \
 	src/session/put_worker.c \
 	src/session/put_worker.h \
 	src/session/query.c \
+	src/session/ranges.c \
+	src/session/ranges.h \
 	src/session/query.h \
 	src/session/seen.c \
 	src/session/seen.h \

@@ -189,14 +189,8 @@ static int receive(struct conn *c, const struct wire_msg *req, struct put *u, st
         c->ch.s.err = r;
     if (r < 0)
         return give_up(c, u, res, r, keeps_part(c, r));
-    if (!digest_peek(c->digest, u->l.sha256))
-        return give_up(c, u, res, -ENOMEM, false);
-    if (!(end.keys & WIRE_K_SHA256))
-        return give_up(c, u, res, -XFER_EINTEGRITY, false);
-    if (memcmp(end.sha256, u->l.sha256, DIGEST_LEN) != 0 ||
-        ((end.keys & WIRE_K_SIZE) && end.size != u->l.w.offset))
-        return give_up(c, u, res, -XFER_EINTEGRITY, false);
-    return land(c, req, u, res);
+    r = body_check_end(&end, c->digest, u->l.w.offset, u->l.sha256);
+    return r < 0 ? give_up(c, u, res, r, false) : land(c, req, u, res);
 }
 
 int op_put(struct conn *c, const struct wire_msg *req, const struct path *p, struct op_result *res)

@@ -30,7 +30,7 @@ void peer_close(struct peer *p)
     if (!p->open)
         return;
     tcp_facts(p->ch.s.fd, &tcp);
-    tally_tcp(p->tally, tcp.segments, tcp.retransmits, tcp.rtt);
+    tally_tcp(p->tally, &tcp);
     chan_free(&p->ch);
     p->open = false;
 }
@@ -68,7 +68,9 @@ static int connect_once(struct peer *p)
                           until, &reached);
     if (fd < 0)
         return clock_now() >= p->deadline ? -XFER_EDEADLINE : fd;
-    int r = chan_init(&p->ch, fd, stop_fd(p->o->stop));
+    int r = p->o->congestion ? tcp_set_congestion(fd, p->o->congestion) : 0;
+    if (r == 0)
+        r = chan_init(&p->ch, fd, stop_fd(p->o->stop));
     if (r < 0) {
         close(fd);
         return r;
@@ -124,8 +126,8 @@ int peer_open(struct peer *p)
 static bool is_final(int err)
 {
     return err == -XFER_ECANCELED || err == -XFER_EDEADLINE || err == -XFER_EPROTO ||
-           err == -XFER_ETOOLONG || err == -XFER_EUSAGE || err == -XFER_EHOST || err == -ENOMEM ||
-           err == -EMFILE;
+           err == -XFER_ETOOLONG || err == -XFER_EUSAGE || err == -XFER_EHOST ||
+           err == -XFER_ECONGESTION || err == -ENOMEM || err == -EMFILE;
 }
 
 int peer_lost(struct peer *p, int err)

@@ -72,7 +72,7 @@ static int settle_target(struct put *u)
     bool need_dir = tree || u->n > 1 || u->copy.remote.dir_slash;
     u->target = u->copy.remote.path;
     u->into = need_dir || u->target.len == 0;
-    if (u->target.len == 0)
+    if (u->target.len == 0 || o->discard)
         return 0;
     peer_init(&p, &o->net, &u->copy.remote, u->copy.tally, u->copy.deadline, 0);
     int r = query_self(&p, u->target.s, false, &entry);
@@ -361,7 +361,7 @@ static int put_all(struct put *u)
     int r = settle_target(u);
     if (r == 0) {
         copy_run(&u->copy, put_worker, produce, u);
-        if (!o->no_preserve && !o->dry_run && !u->copy.fatal)
+        if (!o->no_preserve && !o->dry_run && !o->discard && !u->copy.fatal)
             set_dir_times(u);
     }
     for (size_t i = 0; i < u->n; i++)

@@ -145,7 +145,7 @@ static int make_dir(struct putter *u, struct job_dir *d)
 {
     struct wire_msg m;
 
-    if (!d || dir_is_made(u, d))
+    if (!d || u->w.c->o->discard || dir_is_made(u, d))
         return 0;
     int r = make_dir(u, d->parent);
     if (r == 0)
@@ -274,7 +274,10 @@ static int send_file(struct putter *u, int fd, const struct stat *sb, uint64_t o
 static void put_keys(const struct copy *c, const struct job *j, const struct stat *sb,
                      struct wire_msg *m)
 {
-    m->keys = 0;
+    m->keys = c->o->discard && !j->stream ? WIRE_K_SIZE : 0;
+    m->size = (uint64_t)sb->st_size;
+    if (c->o->discard)
+        return;
     if (c->o->no_clobber) {
         m->keys |= WIRE_K_IF;
         m->if_kind = WIRE_IF_ABSENT;
@@ -288,7 +291,6 @@ static void put_keys(const struct copy *c, const struct job *j, const struct sta
     if (j->stream)
         return;
     m->keys |= WIRE_K_SIZE | WIRE_K_ETAG;
-    m->size = (uint64_t)sb->st_size;
     store_etag(sb, m->etag);
     if (!c->o->no_preserve) {
         m->keys |= WIRE_K_MTIME | WIRE_K_MODE;
@@ -363,7 +365,8 @@ static int agree_on_offset(struct putter *u, int fd, const struct stat *sb, uint
 
 static int put_file(struct putter *u, struct job *j, int fd, const struct stat *sb)
 {
-    bool resume = !j->stream && !u->w.c->o->no_resume && sb->st_size >= COPY_RESUME_MIN;
+    const struct xfer_copy_opts *o = u->w.c->o;
+    bool resume = !j->stream && !o->no_resume && !o->discard && sb->st_size >= COPY_RESUME_MIN;
     uint64_t offset = 0;
     struct wire_msg m;
 
@@ -375,7 +378,7 @@ static int put_file(struct putter *u, struct job *j, int fd, const struct stat *
     digest_reset(u->w.digest);
     struct pending *p = pending_push(u);
     p->job = j;
-    int r = peer_request(&u->w.peer, WIRE_PUT, j->remote, &m);
+    int r = peer_request(&u->w.peer, o->discard ? WIRE_DISCARD : WIRE_PUT, j->remote, &m);
     if (r == 0 && resume)
         r = agree_on_offset(u, fd, sb, &offset);
     else if (r == 0)

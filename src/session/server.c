@@ -94,12 +94,17 @@ static int listen_udp(struct server *srv, const struct addr *spec, struct listen
     return r;
 }
 
-static int listen_tcp(const struct addr *a, struct listeners *l)
+static int listen_tcp(struct server *srv, const struct addr *a, struct listeners *l)
 {
-    int fd = addr_listen(a, &l->bound[l->n]);
+    int fd = addr_listen(a, &l->bound[l->n]), r;
 
     if (fd < 0)
         return fd;
+    r = srv->o->congestion ? tcp_set_congestion(fd, srv->o->congestion) : 0;
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
     l->fd[l->n++] = fd;
     return 0;
 }
@@ -118,7 +123,7 @@ static int listen_on(struct server *srv, const char *spec, struct listeners *l)
                         spec);
             return -XFER_EUSAGE;
         }
-        int r = o->no_tcp ? 0 : listen_tcp(&a[i], l);
+        int r = o->no_tcp ? 0 : listen_tcp(srv, &a[i], l);
         if (r == 0 && !o->no_udp)
             r = listen_udp(srv, &a[i], l);
         if (r < 0) {

@@ -4,8 +4,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
+#include "net/addr.h"
 #include "net/clock.h"
 
 #define SHOW_EVERY (CLOCK_SEC / 5)
@@ -130,14 +132,15 @@ void tally_retry(struct tally *t)
     pthread_mutex_unlock(&t->mutex);
 }
 
-void tally_tcp(struct tally *t, uint64_t segments, uint64_t retransmits, double rtt)
+void tally_tcp(struct tally *t, const struct tcp_facts *f)
 {
     tally_note(t, "%llu segments sent, %llu of them again, RTT %.2f ms",
-               (unsigned long long)segments, (unsigned long long)retransmits, rtt * 1e3);
+               (unsigned long long)f->segments, (unsigned long long)f->retransmits, f->rtt * 1e3);
     pthread_mutex_lock(&t->mutex);
-    t->t.segments += segments;
-    t->t.retransmits += retransmits;
-    t->t.rtt = rtt;
+    t->t.segments += f->segments;
+    t->t.retransmits += f->retransmits;
+    t->t.rtt = f->rtt;
+    memcpy(t->t.congestion, f->congestion, sizeof t->t.congestion);
     pthread_mutex_unlock(&t->mutex);
 }
 

@@ -7,6 +7,8 @@
 
 #include "xfer.h"
 
+struct tcp_facts;
+
 struct tally {
     pthread_mutex_t mutex;
     const struct xfer_net_opts *o;
@@ -31,7 +33,7 @@ void tally_warn(struct tally *t, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void tally_dir(struct tally *t);
 /* What the kernel counted on a connection that ends. */
-void tally_tcp(struct tally *t, uint64_t segments, uint64_t retransmits, double rtt);
+void tally_tcp(struct tally *t, const struct tcp_facts *f);
 void tally_udp(struct tally *t, const struct xfer_udp_facts *f);
 void tally_retry(struct tally *t);
 

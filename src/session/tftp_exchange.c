@@ -168,8 +168,10 @@ int tftp_exchange_agreed(struct tftp_exchange *x, const struct tftp_opts *got)
     note_agreed(x, got);
     if (got)
         x->got = *got;
-    bool promised = (x->got.have & TFTP_O_SHA256) != 0;
-    return x->peer->copy->o->require_verified && !promised ? -XFER_EUNVERIFIED : 0;
+    const struct xfer_copy_opts *o = x->peer->copy->o;
+    if (x->write && o->discard && !(x->got.have & TFTP_O_DISCARD))
+        return -XFER_EUNKNOWN;
+    return o->require_verified && !(x->got.have & TFTP_O_SHA256) ? -XFER_EUNVERIFIED : 0;
 }
 
 bool tftp_exchange_refused_options(const struct tftp_exchange *x)

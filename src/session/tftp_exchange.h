@@ -41,7 +41,8 @@ void tftp_exchange_close(struct tftp_exchange *x);
 
 int tftp_exchange_moved(struct tftp_exchange *x, uint64_t n);
 /* What the server agreed to, or (got NULL) that it did not say; the first call counts.
- * -XFER_EUNVERIFIED: no digest is promised, and the user wants no less. */
+ * -XFER_EUNVERIFIED: no digest is promised, and the user wants no less. -XFER_EUNKNOWN: what is
+ * to be thrown away would be kept. */
 int tftp_exchange_agreed(struct tftp_exchange *x, const struct tftp_opts *got);
 /* Takes back what the tally was told, since it has to be moved again. */
 void tftp_exchange_unmoved(struct tftp_exchange *x);

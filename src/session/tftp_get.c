@@ -91,7 +91,7 @@ static int to_file(void *arg, const void *p, size_t n)
 {
     struct fetch *f = arg;
 
-    return dest_error(store_write(&f->w, p, n));
+    return f->x.peer->copy->o->discard ? 0 : dest_error(store_write(&f->w, p, n));
 }
 
 static int open_target(struct fetch *f)
@@ -101,6 +101,8 @@ static int open_target(struct fetch *f)
     struct store_write_opts wo = {.replace = o->no_clobber ? STORE_NEW : STORE_REPLACE,
                                   .mkpath = o->mkpath};
 
+    if (o->discard)
+        return 0;
     if (!j->stream)
         return dest_error(store_write_open(j->store, j->path, &wo, &f->w));
     if (!j->out_digest)
@@ -154,9 +156,15 @@ static int check_size(struct fetch *f)
     return -XFER_EINTEGRITY;
 }
 
+/* Whether the bytes stay here, in a file. */
+static bool keeps(const struct fetch *f)
+{
+    return !f->j->stream && !f->x.peer->copy->o->discard;
+}
+
 static int publish(struct fetch *f)
 {
-    return f->j->stream
+    return !keeps(f)
                ? 0
                : dest_error(store_write_publish(&f->w, f->x.peer->copy->o->sync != XFER_SYNC_NONE));
 }
@@ -182,7 +190,7 @@ static int op_commit(void *arg)
     if (r == 0 && known && memcmp(f->sum, got->sha256, DIGEST_LEN) != 0)
         r = -XFER_EINTEGRITY;
     f->verified = r == 0 && known;
-    if (r == 0 && !f->j->stream)
+    if (r == 0 && keeps(f))
         r = dest_error(store_write_finish(&f->w, &co));
     return r < 0 || later ? r : publish(f);
 }

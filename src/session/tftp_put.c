@@ -70,7 +70,7 @@ static int confirm(struct offer *f)
 {
     uint8_t theirs[DIGEST_LEN];
 
-    if (!(f->x.got.have & TFTP_O_SHA256))
+    if (!(f->x.got.have & TFTP_O_SHA256) || f->x.peer->copy->o->discard)
         return -XFER_EUNCONFIRMED;
     int r = tftp_ask_digest(f->x.peer, f->x.name, NULL, theirs);
     if (r == -XFER_ECANCELED || r == -XFER_EDEADLINE)
@@ -110,9 +110,11 @@ static int offer_once(struct tftp_peer *p, struct job *j, int fd, const char *na
                             .udp = {.fd = -1, .companion = -1}}};
 
     tftp_opts_init(&f.x.asked);
-    f.x.asked.have = TFTP_O_SHA256 | (netascii ? 0 : TFTP_O_TSIZE);
+    f.x.asked.have =
+        TFTP_O_SHA256 | (netascii ? 0 : TFTP_O_TSIZE) | (p->copy->o->discard ? TFTP_O_DISCARD : 0);
     f.x.asked.sha_kind = TFTP_SHA_KNOWN;
-    int r = run(&f);
+    /* Without options it would be an upload. */
+    int r = tries->plain && p->copy->o->discard ? -XFER_EUNKNOWN : run(&f);
     if (r == 0) {
         tftp_report(&f.x, j, f.source.off, (f.x.got.have & TFTP_O_SHA256) != 0, f.x.asked.sha256);
         r = 1;

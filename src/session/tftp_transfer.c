@@ -165,9 +165,16 @@ static void sink_idle(void *arg)
     tftp_sink_idle(&k->sink);
 }
 
+static bool discards(const struct tftp_work *k)
+{
+    return (k->opts.have & TFTP_O_DISCARD) != 0;
+}
+
 static int write_file(void *arg, const void *p, size_t n)
 {
-    return store_write(arg, p, n);
+    struct tftp_work *k = arg;
+
+    return discards(k) ? 0 : store_write(&k->w, p, n);
 }
 
 static int check_sink(struct tftp_work *k, uint8_t sum[DIGEST_LEN])
@@ -200,8 +207,9 @@ static int op_commit(void *arg)
                                   .remember_sha256 = sum};
 
     int r = check_sink(k, sum);
-    if (r == 0)
-        r = store_write_finish(&k->w, &o);
+    if (r < 0 || discards(k))
+        return r;
+    r = store_write_finish(&k->w, &o);
     if (r < 0)
         return r;
     pthread_mutex_t *lock = server_target_lock(k->srv, &k->w);
@@ -223,7 +231,7 @@ static int check_space(const struct tftp_work *k)
     return k->opts.tsize / (vfs.f_frsize ? vfs.f_frsize : 1) > vfs.f_bavail ? -XFER_ENOSPACE : 0;
 }
 
-static int open_target(struct tftp_work *k)
+static int open_file_there(struct tftp_work *k)
 {
     bool fresh = k->srv->o->write == XFER_WRITE_NEW;
     struct store_write_opts o = {.replace = fresh ? STORE_NEW : STORE_REPLACE};
@@ -233,10 +241,16 @@ static int open_target(struct tftp_work *k)
     if (k->slash)
         return -XFER_EISDIR;
     int r = store_write_open(&k->srv->store, k->path.s, &o, &k->w);
+    return r < 0 ? r : check_space(k);
+}
+
+/* What is thrown away needs no permission and touches no file: it costs what a read costs. */
+static int open_target(struct tftp_work *k)
+{
+    int r = discards(k) ? 0 : open_file_there(k);
+
     if (r == 0)
-        r = check_space(k);
-    if (r == 0)
-        r = tftp_sink_init(&k->sink, write_file, &k->w, k->pkt.mode == TFTP_NETASCII, k->digest);
+        r = tftp_sink_init(&k->sink, write_file, k, k->pkt.mode == TFTP_NETASCII, k->digest);
     return r;
 }
 
@@ -272,7 +286,6 @@ static int read_request(struct tftp_work *k)
     if (r == 0)
         r = path_clean(k->name, strlen(k->name), &k->path, &k->slash);
     tftp_opts_request(p->options, p->op == TFTP_WRQ, p->mode == TFTP_NETASCII, &k->opts);
-    k->opts.have &= ~(unsigned)TFTP_O_DISCARD;
     k->asks_sum =
         p->op == TFTP_RRQ && (k->opts.have & TFTP_O_SHA256) && k->opts.sha_kind == TFTP_SHA_ETAG;
     return r;
@@ -341,7 +354,9 @@ static char *show_options(const struct tftp_work *k, char *out, size_t cap)
     if (k->pkt.mode == TFTP_NETASCII)
         n += (size_t)snprintf(out + n, cap - n, " netascii");
     if (o->have & TFTP_O_SHA256)
-        snprintf(out + n, cap - n, " sha256");
+        n += (size_t)snprintf(out + n, cap - n, " sha256");
+    if (o->have & TFTP_O_DISCARD)
+        snprintf(out + n, cap - n, " discard");
     return out;
 }
 

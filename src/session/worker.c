@@ -64,6 +64,24 @@ static int connection_ended(struct worker *w, int err)
     return peer_lost(&w->peer, err);
 }
 
+/* A connection that is lost for good: where others are at work, they get its jobs. */
+static bool leave_to_others(struct worker *w, int err)
+{
+    size_t n = w->redo.n;
+    struct job *j;
+
+    if (xfer_exit_status(err) != 3 || (n && w->redo.first->stream))
+        return false;
+    job_queue_return(&w->c->queue, &w->redo);
+    if (job_queue_leave(&w->c->queue)) {
+        tally_note(w->c->tally, "%s: one connection less", xfer_strerror(err));
+        return true;
+    }
+    while (n-- && job_queue_pop(&w->c->queue, false, &j) > 0)
+        job_list_push(&w->redo, j);
+    return false;
+}
+
 int worker_run(struct worker *w, const struct worker_ops *ops, void *self)
 {
     int r = w->digest ? 0 : -ENOMEM;
@@ -79,7 +97,7 @@ int worker_run(struct worker *w, const struct worker_ops *ops, void *self)
             r = connection_ended(w, r);
         }
     }
-    return r < 0 ? r : 0;
+    return r < 0 && !leave_to_others(w, r) ? r : 0;
 }
 
 void worker_end(struct worker *w, int err)

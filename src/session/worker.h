@@ -29,8 +29,9 @@ struct worker_ops {
 
 void worker_init(struct worker *w, struct copy *c);
 
-/* Moves jobs until there are none. A server that has no room for one more connection makes it end
- * where others are at work: they get its jobs. 0, or why the copy has to be given up. */
+/* Moves jobs until there are none. Where others are at work they get its jobs, and it ends, if the
+ * server has no room for one more connection, or this one is lost after all retries. 0, or why the
+ * copy has to be given up. */
 int worker_run(struct worker *w, const struct worker_ops *ops, void *self);
 
 /* From redo, else from the queue; with wait, waits for one. NULL: none now. */

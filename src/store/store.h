@@ -119,6 +119,7 @@ struct store_writer {
     uint64_t offset; /* bytes written so far */
     uint64_t
         written; /* length that the file has on disk, less than offset where zeros were skipped */
+    bool dense; /* zeros are written, too: something else may stand there */
     mode_t umask;
     struct stat target; /* st_mode 0: the target did not exist */
 };
@@ -137,6 +138,13 @@ int store_write_open(const struct store *st, const char *path, const struct stor
 int store_write_restart(struct store_writer *w);
 /* Appends; blocks of zeros become holes. -errno on failure, w->offset then tells what was taken. */
 int store_write(struct store_writer *w, const void *p, size_t n);
+
+/* A writer of the same temporary that begins at offset, for one of several threads: nothing but
+ * store_write is for it. dense: something may have been written there before. The first writer must
+ * be told where the file ends by store_write_end_at, which forgets what is behind. */
+void store_write_fork(const struct store_writer *w, uint64_t offset, bool dense,
+                      struct store_writer *ret);
+int store_write_end_at(struct store_writer *w, uint64_t size); /* 0 without a file */
 
 struct store_commit_opts {
     bool set_mode, set_mtime;

@@ -158,15 +158,33 @@ int store_write(struct store_writer *w, const void *buf, size_t n)
     while (n) {
         bool zero;
         size_t len = run_length(p, n, w->offset, &zero);
-        int r = zero ? 0 : write_run(w, p, len);
+        bool skip = zero && !w->dense;
+        int r = skip ? 0 : write_run(w, p, len);
 
         if (r < 0)
             return r;
-        if (zero)
+        if (skip)
             w->offset += len;
         p += len;
         n -= len;
     }
+    return 0;
+}
+
+void store_write_fork(const struct store_writer *w, uint64_t offset, bool dense,
+                      struct store_writer *ret)
+{
+    *ret = (struct store_writer){
+        .dir_fd = -1, .fd = w->fd, .offset = offset, .written = offset, .dense = dense};
+}
+
+int store_write_end_at(struct store_writer *w, uint64_t size)
+{
+    if (w->fd < 0)
+        return 0;
+    if (ftruncate(w->fd, (off_t)size) < 0)
+        return -errno;
+    w->offset = w->written = size;
     return 0;
 }
 

@@ -167,6 +167,8 @@ static bool makes_sense(const struct opt_row *row, const struct tftp_opts *o, bo
 {
     if (row->bit == TFTP_O_TSIZE)
         return write || !netascii; /* the size after conversion is not known before */
+    if (row->bit == TFTP_O_DISCARD)
+        return write;
     if (row->bit != TFTP_O_SHA256)
         return true;
     if (write)

@@ -321,13 +321,13 @@ static const struct verb {
     const char *name;
     enum place place;
 } verbs[] = {
-    [WIRE_UNKNOWN] = {"?", PLACE_NOTHING},   [WIRE_HELLO] = {"XFER", PLACE_NOTHING},
-    [WIRE_GET] = {"GET", PLACE_PATH},        [WIRE_PUT] = {"PUT", PLACE_PATH},
-    [WIRE_LIST] = {"LIST", PLACE_PATH},      [WIRE_SUM] = {"SUM", PLACE_PATH},
-    [WIRE_MKDIR] = {"MKDIR", PLACE_PATH},    [WIRE_FROM] = {"FROM", PLACE_OFFSET},
-    [WIRE_DATA] = {"DATA", PLACE_LENGTH},    [WIRE_END] = {"END", PLACE_NOTHING},
-    [WIRE_ABORT] = {"ABORT", PLACE_ERROR},   [WIRE_ENTRY] = {"ENTRY", PLACE_PATH},
-    [WIRE_REPLY] = {"reply", PLACE_NOTHING},
+    [WIRE_UNKNOWN] = {"?", PLACE_NOTHING}, [WIRE_HELLO] = {"XFER", PLACE_NOTHING},
+    [WIRE_GET] = {"GET", PLACE_PATH},      [WIRE_PUT] = {"PUT", PLACE_PATH},
+    [WIRE_LIST] = {"LIST", PLACE_PATH},    [WIRE_SUM] = {"SUM", PLACE_PATH},
+    [WIRE_MKDIR] = {"MKDIR", PLACE_PATH},  [WIRE_DISCARD] = {"DISCARD", PLACE_PATH},
+    [WIRE_FROM] = {"FROM", PLACE_OFFSET},  [WIRE_DATA] = {"DATA", PLACE_LENGTH},
+    [WIRE_END] = {"END", PLACE_NOTHING},   [WIRE_ABORT] = {"ABORT", PLACE_ERROR},
+    [WIRE_ENTRY] = {"ENTRY", PLACE_PATH},  [WIRE_REPLY] = {"reply", PLACE_NOTHING},
 };
 
 #define N_VERBS (sizeof verbs / sizeof verbs[0])

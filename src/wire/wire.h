@@ -23,12 +23,13 @@ enum wire_verb {
     WIRE_LIST,
     WIRE_SUM,
     WIRE_MKDIR,
-    WIRE_FROM,  /* FROM n            offset */
-    WIRE_DATA,  /* DATA n            length; n bytes follow the line */
-    WIRE_END,   /* END key=value... */
-    WIRE_ABORT, /* ABORT code name text      code, error, text */
-    WIRE_ENTRY, /* ENTRY name key=value... */
-    WIRE_REPLY  /* nnn key=value...  or, from 400 on, nnn name text */
+    WIRE_DISCARD, /* as PUT, of a body that is hashed and thrown away */
+    WIRE_FROM,    /* FROM n            offset */
+    WIRE_DATA,    /* DATA n            length; n bytes follow the line */
+    WIRE_END,     /* END key=value... */
+    WIRE_ABORT,   /* ABORT code name text      code, error, text */
+    WIRE_ENTRY,   /* ENTRY name key=value... */
+    WIRE_REPLY    /* nnn key=value...  or, from 400 on, nnn name text */
 };
 
 enum wire_key {
@@ -77,7 +78,7 @@ struct wire_msg {
     char type;
     int error;                    /* negative; of REPLY >= 400, ABORT, and ENTRY with error= */
     char text[WIRE_TEXT_MAX + 1]; /* free text of an error */
-    size_t path_len;              /* GET PUT LIST SUM MKDIR ENTRY: decoded, as the peer sent it */
+    size_t path_len;              /* of requests and ENTRY: decoded, as the peer sent it */
     char path[PATH_CLEAN_MAX + 2];
 };
 

@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/bench/run \
 	tests/bench/big.py \
 	tests/bench/foreign.py \
+	tests/bench/link.py \
 	tests/bench/listing.py \
 	tests/bench/many.py \
 	tests/bench/measure.py \

@@ -2,6 +2,9 @@
 
 e2e_tests = \
 	tests/e2e/test_basics.py \
+	tests/e2e/test_compare.py \
+	tests/e2e/test_compare_link.py \
+	tests/e2e/test_discard.py \
 	tests/e2e/test_files.py \
 	tests/e2e/test_limits.py \
 	tests/e2e/test_names.py \
@@ -25,10 +28,16 @@ e2e_tests += \
 	tests/e2e/test_hostile_requests.py \
 	tests/e2e/test_hostile_server.py \
 	tests/e2e/test_kill.py \
+	tests/e2e/test_ranges.py \
 	tests/e2e/test_resume.py \
 	tests/e2e/test_writers.py
+
+# What no command does: copies by the library.
+check_PROGRAMS += tests/e2e/discard
+tests_e2e_discard_SOURCES = tests/e2e/discard.c
+tests_e2e_discard_LDADD = $(rooms) $(room_libs)
 
 if HAVE_PYTHON3
 TESTS += $(e2e_tests)
 endif
-EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py tests/e2e/tftp.py tests/e2e/relay.py
+EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py tests/e2e/fake.py tests/e2e/tftp.py tests/e2e/relay.py

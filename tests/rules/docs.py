@@ -6,7 +6,7 @@ import subprocess
 from rule import SRC, XFER, catches, done, holds
 
 PATH = re.compile(r"(?<![\w/.-])((?:src|tests|docs|include|m4|sample_files|\.ci)/[\w./*{},-]*)")
-COMMANDS = ["serve", "put", "get", "ls"]
+COMMANDS = ["serve", "put", "get", "ls", "compare"]
 
 
 def expand(name):

@@ -16,6 +16,9 @@ unit_tests = \
 	tests/unit/test_tftp_opt \
 	tests/unit/test_tftp_sm \
 	tests/unit/test_linkq \
+	tests/unit/test_damage \
+	tests/unit/test_hist \
+	tests/unit/test_pcapng \
 	tests/unit/test_store \
 	tests/unit/test_store_list \
 	tests/unit/test_store_part \
@@ -30,12 +33,19 @@ unit_tests = \
 	tests/unit/test_options \
 	tests/unit/test_progress \
 	tests/unit/test_report \
+	tests/unit/test_compare_ladder \
+	tests/unit/test_compare_pictures \
+	tests/unit/test_compare_report \
+	tests/unit/test_compare_spec \
+	tests/unit/test_compare_theory \
+	tests/unit/test_compare_trace \
 	tests/unit/test_body \
 	tests/unit/test_chan \
 	tests/unit/test_claim \
 	tests/unit/test_dest \
 	tests/unit/test_filter \
 	tests/unit/test_job \
+	tests/unit/test_ranges \
 	tests/unit/test_seen \
 	tests/unit/test_tally \
 	tests/unit/test_turnaway
@@ -46,12 +56,13 @@ TESTS += $(unit_tests)
 unit_base = libbase.la $(room_libs) $(CRITERION_LIBS)
 unit_wire = libwire.la $(unit_base)
 unit_tftp = libtftp.la $(unit_base)
+unit_link = liblink.la $(unit_base)
 unit_store = libstore.la $(unit_base)
 store_fixture = tests/unit/store_fixture.c tests/unit/store_fixture.h
 unit_net = libnet.la $(unit_base)
 unit_session = $(rooms) $(unit_base)
 chan_fixture = tests/unit/chan_fixture.c tests/unit/chan_fixture.h
-unit_cli = libcli.a $(unit_base) $(JANSSON_LIBS)
+unit_cli = libcli.a $(unit_base) $(JANSSON_LIBS) -lm
 
 tests_unit_test_buf_SOURCES = tests/unit/test_buf.c
 tests_unit_test_buf_LDADD = $(unit_base)
@@ -79,6 +90,12 @@ tests_unit_test_tftp_sm_SOURCES = tests/unit/test_tftp_sm.c
 tests_unit_test_tftp_sm_LDADD = $(unit_tftp)
 tests_unit_test_linkq_SOURCES = tests/unit/test_linkq.c
 tests_unit_test_linkq_LDADD = liblinkq.la $(CRITERION_LIBS) -lm
+tests_unit_test_damage_SOURCES = tests/unit/test_damage.c
+tests_unit_test_damage_LDADD = $(unit_link)
+tests_unit_test_hist_SOURCES = tests/unit/test_hist.c
+tests_unit_test_hist_LDADD = $(unit_link)
+tests_unit_test_pcapng_SOURCES = tests/unit/test_pcapng.c
+tests_unit_test_pcapng_LDADD = $(unit_link)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c $(store_fixture)
 tests_unit_test_store_LDADD = $(unit_store)
 tests_unit_test_store_list_SOURCES = tests/unit/test_store_list.c $(store_fixture)
@@ -107,6 +124,18 @@ tests_unit_test_progress_SOURCES = tests/unit/test_progress.c
 tests_unit_test_progress_LDADD = $(unit_cli)
 tests_unit_test_report_SOURCES = tests/unit/test_report.c
 tests_unit_test_report_LDADD = $(unit_cli)
+tests_unit_test_compare_ladder_SOURCES = tests/unit/test_compare_ladder.c
+tests_unit_test_compare_ladder_LDADD = $(unit_cli)
+tests_unit_test_compare_pictures_SOURCES = tests/unit/test_compare_pictures.c
+tests_unit_test_compare_pictures_LDADD = $(unit_cli)
+tests_unit_test_compare_report_SOURCES = tests/unit/test_compare_report.c
+tests_unit_test_compare_report_LDADD = $(unit_cli)
+tests_unit_test_compare_spec_SOURCES = tests/unit/test_compare_spec.c
+tests_unit_test_compare_spec_LDADD = $(unit_cli)
+tests_unit_test_compare_theory_SOURCES = tests/unit/test_compare_theory.c
+tests_unit_test_compare_theory_LDADD = $(unit_cli)
+tests_unit_test_compare_trace_SOURCES = tests/unit/test_compare_trace.c
+tests_unit_test_compare_trace_LDADD = $(unit_cli)
 tests_unit_test_body_SOURCES = tests/unit/test_body.c $(chan_fixture)
 tests_unit_test_body_LDADD = $(unit_session)
 tests_unit_test_chan_SOURCES = tests/unit/test_chan.c $(chan_fixture)
@@ -119,6 +148,8 @@ tests_unit_test_filter_SOURCES = tests/unit/test_filter.c
 tests_unit_test_filter_LDADD = $(unit_session)
 tests_unit_test_job_SOURCES = tests/unit/test_job.c
 tests_unit_test_job_LDADD = $(unit_session)
+tests_unit_test_ranges_SOURCES = tests/unit/test_ranges.c
+tests_unit_test_ranges_LDADD = $(unit_session)
 tests_unit_test_seen_SOURCES = tests/unit/test_seen.c
 tests_unit_test_seen_LDADD = $(unit_session)
 tests_unit_test_tally_SOURCES = tests/unit/test_tally.c

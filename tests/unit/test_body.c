@@ -362,6 +362,26 @@ Test(body, a_tick_that_fails_while_receiving_is_ours_too)
     cr_expect(b.local);
 }
 
+Test(body, the_end_of_an_upload_is_held_against_what_came)
+{
+    uint8_t sum[DIGEST_LEN];
+    struct digest *ours = digest_new();
+    struct wire_msg m = {.verb = WIRE_END, .keys = WIRE_K_SHA256 | WIRE_K_SIZE, .size = 5};
+
+    digest_update(ours, "hello", 5);
+    digest_of("hello", 5, m.sha256);
+    cr_expect_eq(body_check_end(&m, ours, 5, sum), 0);
+    cr_expect_eq(memcmp(sum, m.sha256, DIGEST_LEN), 0);
+    cr_expect_eq(body_check_end(&m, ours, 6, sum), -XFER_EINTEGRITY);
+    m.keys = WIRE_K_SHA256;
+    cr_expect_eq(body_check_end(&m, ours, 6, sum), 0, "no size is told");
+    m.sha256[31] ^= 1;
+    cr_expect_eq(body_check_end(&m, ours, 5, sum), -XFER_EINTEGRITY);
+    m.keys = WIRE_K_SIZE;
+    cr_expect_eq(body_check_end(&m, ours, 5, sum), -XFER_EINTEGRITY, "a digest must be there");
+    digest_free(ours);
+}
+
 /* ---- discarding ---- */
 
 static void discards(const char *what, uint64_t max, int want)

@@ -72,6 +72,7 @@ Test(err, codes_on_the_wire)
         {XFER_EUSAGE, 501, "usage"},
         {XFER_EUNVERIFIED, 566, "unverified"},
         {XFER_EUNCONFIRMED, 456, "unconfirmed"},
+        {XFER_ECONGESTION, 567, "no-congestion-control"},
     };
 
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {

@@ -100,6 +100,22 @@ Test(job, aborted_a_queue_gives_and_takes_nothing)
     job_queue_destroy(&q); /* frees what nobody took */
 }
 
+Test(job, aborted_a_queue_frees_what_is_returned)
+{
+    struct job_list l;
+    struct job_queue q;
+
+    job_queue_init(&q, 4);
+    cr_expect_eq(job_queue_push(&q, job(1)), 0);
+    job_queue_abort(&q);
+    cr_expect_eq(q.list.n, 0);
+    job_list_init(&l);
+    job_list_push(&l, job(2));
+    job_queue_return(&q, &l);
+    cr_expect(l.n == 0 && q.list.n == 0);
+    job_queue_destroy(&q);
+}
+
 Test(job, what_one_returns_another_takes)
 {
     struct job_list l;

@@ -267,6 +267,46 @@ Test(linkq, a_flipped_bit_is_within_the_packet)
     cr_assert(linkq_pop(&q, 2000, &got) && got.flip == -1, "nothing to flip in an empty one");
 }
 
+Test(linkq, mending_goes_with_the_flipped_bit_and_moves_no_fate)
+{
+    struct linkq_params p = {.corrupt = 0.5, .seed = 9};
+    struct linkq plain = made(p);
+    struct linkq_packet a[64], b;
+
+    for (unsigned i = 0; i < 64; i++) {
+        linkq_push(&plain, NULL, 100, i);
+        cr_assert(linkq_pop(&plain, i, &a[i]));
+        cr_assert_not(a[i].mend);
+    }
+    p.mend = true;
+
+    struct linkq mended = made(p);
+
+    for (unsigned i = 0; i < 64; i++) {
+        linkq_push(&mended, NULL, 100, i);
+        cr_assert(linkq_pop(&mended, i, &b));
+        cr_assert_eq(b.flip, a[i].flip);
+        cr_assert_eq(b.mend, b.flip >= 0);
+    }
+}
+
+Test(linkq, the_last_one_tells_its_fate_on_entry)
+{
+    struct linkq q = made((struct linkq_params){
+        .delay = MS, .reorder = 1, .reorder_by = MS, .duplicate = 1, .corrupt = 1});
+    struct linkq_packet got;
+
+    cr_assert_eq(linkq_push(&q, handle(4), 10, 5), LINKQ_SENT);
+    cr_assert(q.last.handle == handle(4) && q.last.more && !q.last.copy && q.last_held);
+    cr_assert(linkq_pop(&q, INT64_MAX, &got));
+    cr_assert_eq(q.last.due, got.due);
+    cr_assert_eq(q.last.flip, got.flip);
+    q = made((struct linkq_params){.delay = MS, .loss = 1});
+    cr_assert_eq(linkq_push(&q, handle(4), 10, 5), LINKQ_DROP_LOSS);
+    cr_assert_eq(q.last.due, 5 + MS, "when it would have come");
+    cr_assert_not(q.last_held);
+}
+
 /* The heap, against sorting. */
 Test(linkq, packets_come_by_time_and_then_by_turn)
 {

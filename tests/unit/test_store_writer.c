@@ -545,6 +545,49 @@ Test(store_writer, holes_after_a_restart_keep_no_old_bytes)
 
 /* ---- two writers ---- */
 
+Test(store_writer, several_write_one_file_out_of_order)
+{
+    struct store_writer w, front, back, again;
+    char zeros[8192] = {0}, ones[8192], want[16384 + 1] = {0};
+
+    memset(ones, '1', sizeof ones);
+    memset(want, '1', 8192);
+    cr_assert_eq(store_write_open(&room.st, "f", &replace, &w), 0);
+    store_write_fork(&w, 8192, false, &back);
+    store_write_fork(&w, 0, false, &front);
+    cr_assert_eq(store_write(&back, ones, 8192), 0);
+    cr_assert_eq(store_write(&front, ones, 8192), 0);
+    store_write_fork(&w, 8192, true, &again); /* zeros this time, over what stands there */
+    cr_assert_eq(store_write(&again, zeros, 8192), 0);
+    cr_expect_eq(again.offset, 16384);
+    cr_assert_eq(store_write_end_at(&w, 16384), 0);
+    cr_assert_eq(store_write_finish(&w, &plain), 0);
+    cr_assert_eq(store_write_publish(&w, false), 0);
+    store_write_abort(&w, false);
+    int fd = openat(room.fd, "f", O_RDONLY);
+    char got[16384 + 1];
+    cr_expect_eq(read(fd, got, sizeof got), 16384);
+    cr_expect_eq(memcmp(got, want, 16384), 0);
+    close(fd);
+}
+
+Test(store_writer, an_end_forgets_what_is_behind_it)
+{
+    struct store_writer w, back;
+
+    cr_assert_eq(store_write_open(&room.st, "f", &replace, &w), 0);
+    cr_assert_eq(store_write(&w, "front", 5), 0);
+    store_write_fork(&w, 100, false, &back);
+    cr_assert_eq(store_write(&back, "back", 4), 0);
+    cr_assert_eq(store_write_end_at(&w, 5), 0);
+    cr_assert_eq(store_write_finish(&w, &plain), 0);
+    cr_assert_eq(store_write_publish(&w, false), 0);
+    store_write_abort(&w, false);
+    cr_expect(holds(&room, "f", "front"));
+    w = (struct store_writer){.fd = -1, .dir_fd = -1};
+    cr_expect_eq(store_write_end_at(&w, 5), 0);
+}
+
 Test(store_writer, last_of_two_wins)
 {
     struct store_writer a, b;

@@ -99,8 +99,7 @@ Test(tftp_opt, read_requests)
         {"sha256=later:1-2", ""},
         {"sha256=", ""},
         {"sha256=1234567890123456789012345678901234567890123456789012345678901234x", ""},
-        {"discard=1", "discard=1"},
-        {"discard=0", ""},
+        {"discard=1", ""},
         {"tsize=0 windowsize=4 blksize=1428 timeout=3",
          "blksize=1428 timeout=3 tsize=0 windowsize=4"},
     };
@@ -117,6 +116,9 @@ Test(tftp_opt, write_requests_and_netascii)
     cr_assert_str_eq(requested("tsize=99999999999999", true, false), "tsize=99999999999999");
     cr_assert_str_eq(requested("sha256=" HEX64, true, false), "sha256=" HEX64);
     cr_assert_str_eq(requested("sha256=0", true, false), "");
+    cr_assert_str_eq(requested("discard=1", true, false), "discard=1");
+    cr_assert_str_eq(requested("discard=0", true, false), "");
+    cr_assert_str_eq(requested("discard=", true, false), "");
     cr_assert_str_eq(requested("sha256=1-2-3", true, false), "");
     cr_assert_str_eq(requested("tsize=0 blksize=8", false, true), "blksize=8");
     cr_assert_str_eq(requested("tsize=7 blksize=8", true, true), "blksize=8 tsize=7");

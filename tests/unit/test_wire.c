@@ -476,8 +476,28 @@ Test(wire, encode_fills_in)
     cr_expect(wire_encode(&m, out, sizeof out) == -XFER_EUSAGE);
 }
 
+Test(wire, ranges_and_discards)
+{
+    struct wire_msg m;
+    char out[64];
+
+    cr_assert(decode("GET /a offset=0 length=262144 etag=1-2-3", &m) == 0);
+    cr_expect(m.verb == WIRE_GET && m.offset == 0 && m.length == 262144);
+    cr_expect(m.keys == (WIRE_K_OFFSET | WIRE_K_LENGTH | WIRE_K_ETAG));
+    cr_expect(decode("GET /a offset=9223372036854775807 length=0", &m) == 0);
+    cr_expect(decode("GET /a offset=9223372036854775808", &m) == -XFER_EPROTO);
+    cr_expect(decode("GET /a offset=-1", &m) == -XFER_EPROTO);
+    cr_expect(decode("GET /a length=", &m) == -XFER_EPROTO);
+    cr_assert(decode("DISCARD /a%20b size=5", &m) == 0);
+    cr_expect(m.verb == WIRE_DISCARD && m.size == 5 && m.path_len == 4);
+    long n = wire_encode(&m, out, sizeof out);
+    cr_expect(n == 22 && memcmp(out, "DISCARD /a%20b size=5\n", 22) == 0);
+    cr_assert(decode("DISCARD", &m) == -XFER_EPROTO);
+}
+
 Test(wire, verb_names)
 {
+    cr_expect_str_eq(wire_verb_name(WIRE_DISCARD), "DISCARD");
     cr_expect_str_eq(wire_verb_name(WIRE_GET), "GET");
     cr_expect_str_eq(wire_verb_name(WIRE_MKDIR), "MKDIR");
     cr_expect_str_eq(wire_verb_name(WIRE_ENTRY), "ENTRY");
@@ -551,7 +571,7 @@ static void random_msg(struct dice *d, struct wire_msg *m)
 
 static bool has_path(enum wire_verb v)
 {
-    return (v >= WIRE_GET && v <= WIRE_MKDIR) || v == WIRE_ENTRY;
+    return (v >= WIRE_GET && v <= WIRE_DISCARD) || v == WIRE_ENTRY;
 }
 
 #define SAME(bit, field)                                                                           \

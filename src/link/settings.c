@@ -1,0 +1,154 @@
+#include "config.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "link/internal.h"
+#include "base/err.h"
+
+#define DELAY_MAX (3600 * LINK_SEC)
+#define SLACK LINK_MS
+#define SLACK_PART 20 /* 5 % */
+
+static __attribute__((format(printf, 2, 3))) bool say(struct link_problem *p, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(p->why, sizeof p->why, fmt, ap);
+    va_end(ap);
+    p->remedy[0] = '\0';
+    return false;
+}
+
+/* ---- what a link can be ---- */
+
+static bool is_chance(double v)
+{
+    return v >= 0 && v < 1;
+}
+
+static bool is_time(int64_t v)
+{
+    return v >= 0 && v <= DELAY_MAX;
+}
+
+static bool is_path(const struct link_path *w, uint32_t mtu, struct link_problem *p)
+{
+    if (!is_chance(w->loss) || !is_chance(w->duplicate) || !is_chance(w->corrupt) ||
+        !is_chance(w->reorder))
+        return say(p, "a chance of loss, duplication, corruption or reordering is from 0 to less "
+                      "than 100%%");
+    if (!is_time(w->delay) || !is_time(w->jitter) || !is_time(w->reorder_by))
+        return say(p, "a delay is from 0 to an hour");
+    if (w->rate > 0 && w->rate < 1000)
+        return say(p, "a rate is at least 1 kbit/s");
+    if (w->reorder > 0 && w->reorder_by == 0)
+        return say(p, "reordering needs a time to hold packets back");
+    if (w->queue > 0 && w->queue < mtu)
+        return say(p, "the queue, of %llu bytes, is smaller than a packet, of %u",
+                   (unsigned long long)w->queue, mtu);
+    return true;
+}
+
+int link_settings_check(const struct link_settings *s, struct link_problem *p)
+{
+    *p = (struct link_problem){.why = ""};
+    if (s->mtu < LINK_MTU_MIN || s->mtu > LINK_MTU_MAX) {
+        say(p, "an MTU is from %d to %d bytes", LINK_MTU_MIN, LINK_MTU_MAX);
+        return -XFER_EUSAGE;
+    }
+    return is_path(&s->path[0], s->mtu, p) && is_path(&s->path[1], s->mtu, p) ? 0 : -XFER_EUSAGE;
+}
+
+/* ---- what a run was worth ---- */
+
+static double ms(int64_t ns)
+{
+    return (double)ns / LINK_MS;
+}
+
+bool link_is_trustworthy(const struct link_settings *s, const struct link_stats *st,
+                         struct link_problem *p)
+{
+    int64_t rtt = s->path[0].delay + s->path[1].delay, most = SLACK + rtt / SLACK_PART;
+
+    *p = (struct link_problem){.why = ""};
+    for (unsigned side = 0; side < 2; side++) {
+        const struct link_counts *c = &st->path[side];
+
+        if (c->hidden + c->dropped_pool > 0)
+            return say(p, "not trustworthy on this machine: it dropped %llu packets of its own",
+                       (unsigned long long)(c->hidden + c->dropped_pool));
+        if (c->out_packets >= 100 && c->lateness_p99 > most)
+            return say(p,
+                       "not trustworthy on this machine: one packet of 100 was more than "
+                       "%.1f ms late (of a round trip of %.1f ms)",
+                       ms(c->lateness_p99), ms(rtt));
+    }
+    return true;
+}
+
+bool link_is_faithful(const struct link_settings *s, const struct link_measure *m,
+                      struct link_problem *p)
+{
+    int64_t off = m->rtt - m->rtt_expected, most = SLACK + m->rtt_expected / SLACK_PART;
+
+    *p = (struct link_problem){.why = ""};
+    if (m->rtt < 0)
+        return say(p, "none of %u packets came back over the link", m->echoes);
+    if (off > most || off < -most)
+        return say(p, "not trustworthy on this machine: a round trip takes %.1f ms, not %.1f",
+                   ms(m->rtt), ms(m->rtt_expected));
+    for (unsigned side = 0; side < 2; side++) {
+        double want = (double)s->path[side].rate, got = (double)m->rate[side];
+
+        if (got > 0 && want > 0 && (got < want * 0.95 || got > want * 1.05))
+            return say(p, "not trustworthy on this machine: the link carries %.1f Mbit/s, not %.1f",
+                       got / 1e6, want / 1e6);
+    }
+    return true;
+}
+
+const char *link_record_comment(const struct link_record *r)
+{
+    static const char *const lost[] = {[LINK_LOST_IN_QUEUE] = "dropped: queue full",
+                                       [LINK_LOST_BY_CHANCE] = "dropped: random loss",
+                                       [LINK_LOST_POOL] = "dropped: no memory in the emulator"};
+
+    if (r->fate != LINK_PASSED)
+        return lost[r->fate];
+    if (r->what & LINK_CORRUPTED)
+        return "corrupted on the way";
+    if (r->what & LINK_DUPLICATED)
+        return "duplicated on the way";
+    return r->what & LINK_HELD_BACK ? "held back on the way" : NULL;
+}
+
+/* ---- what this machine allows ---- */
+
+static void read_congestion_controls(char *out, size_t cap)
+{
+    int fd = open("/proc/sys/net/ipv4/tcp_available_congestion_control", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, out, cap - 1);
+
+    if (fd >= 0)
+        close(fd);
+    out[n > 0 ? n : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}
+
+void link_check(struct link_ability *ret)
+{
+    const struct link_settings s = {.mtu = 1500};
+    struct link *link;
+
+    *ret = (struct link_ability){.way = LINK_NO_WAY};
+    read_congestion_controls(ret->congestion_controls, sizeof ret->congestion_controls);
+    if (link_open(&link, &s, &ret->problem) == 0)
+        ret->way = link_way(link);
+    link_close(link);
+}

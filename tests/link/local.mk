@@ -1,0 +1,14 @@
+# The emulated link in namespaces of its own: skipped, with the reason, where there can be none.
+
+check_PROGRAMS += tests/link/link tests/link/fidelity
+TESTS += tests/link/link
+
+tests_link_link_SOURCES = tests/link/link.c tests/link/ground.c tests/link/ground.h
+tests_link_link_LDADD = liblink.la libbase.la $(room_libs)
+tests_link_fidelity_SOURCES = tests/link/fidelity.c
+tests_link_fidelity_LDADD = liblink.la libbase.la $(room_libs)
+
+if HAVE_PYTHON3
+TESTS += tests/link/refused.py
+endif
+EXTRA_DIST += tests/link/refused.py

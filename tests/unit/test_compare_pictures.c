@@ -1,0 +1,167 @@
+#include "config.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/compare_html.h"
+#include "cli/compare_plot.h"
+#include "cli/compare_row.h"
+#include "cli/compare_spec.h"
+
+/* Rounds made up for these tests: nobody measured them. */
+static const struct compare_round made_up[] = {
+    {.method = 0,
+     .number = 1,
+     .verified = true,
+     .bytes = 1 << 20,
+     .size = 1 << 20,
+     .seconds = .5,
+     .congestion = "cubic"},
+    {.method = 1,
+     .number = 1,
+     .state = COMPARE_FAILED,
+     .why = "lost </script><b>",
+     .size = 1 << 20},
+    {.method = 2, .number = 1, .verified = true, .bytes = 1 << 18, .size = 1 << 20, .seconds = 4},
+    {.point = 1,
+     .method = 0,
+     .number = 1,
+     .verified = true,
+     .bytes = 1 << 20,
+     .size = 1 << 20,
+     .seconds = .6,
+     .congestion = "cubic"},
+};
+static struct compare_spec spec;
+static struct compare_row rows[64];
+
+static struct compare_result result(size_t n)
+{
+    struct compare_result r = {.spec = &spec, .rounds = made_up, .n_rounds = n, .rows = rows};
+
+    r.n_rows = compare_rows(&spec, made_up, n, rows, 64);
+    return r;
+}
+
+static char *page(const struct compare_result *r)
+{
+    static const struct compare_packet packets[] = {
+        {.kind = COMPARE_TFTP, .opcode = 4, .block = 1, .arrives = .01}};
+    struct compare_ladder l = {"udp", packets, 1, false};
+    char *text = NULL;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+
+    cr_assert(compare_html(r, &l, 1, f));
+    fclose(f);
+    return text;
+}
+
+static char *script(const struct compare_result *r, const char *file)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+
+    compare_plot_script(r, file, f);
+    fclose(f);
+    return text;
+}
+
+static void setup(void)
+{
+    compare_spec_default(&spec);
+}
+
+TestSuite(compare_pictures, .init = setup);
+
+Test(compare_pictures, page_is_whole_and_safe)
+{
+    struct compare_result r = result(3);
+    char *html = page(&r), *body = strstr(html, "<body>");
+
+    cr_assert_not_null(body);
+    cr_expect_not_null(strstr(html, "default-src 'none'"));
+    cr_expect_not_null(strstr(html, "Permission is hereby granted"), "licence");
+    cr_expect_not_null(strstr(body, "failed: lost &lt;/script&gt;&lt;b&gt;"));
+    cr_expect_null(strstr(body, "lost </script>"));
+    cr_expect_not_null(strstr(body, "measured on the first 256 KiB of 1 MiB"));
+    cr_expect_not_null(strstr(body, "<svg "));
+    cr_expect_not_null(strstr(body, "const data=[{\"labels\":[\"tcp (cubic)\",\"udp "));
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const fetching[] = {" src=", "@import", "url(http"};
+
+        cr_expect_null(strstr(html, fetching[i]), "%s", fetching[i]);
+    }
+    free(html);
+}
+
+Test(compare_pictures, sweep_is_sorted_for_its_lines)
+{
+    struct compare_result r;
+    char why[COMPARE_WHY_MAX], *html;
+
+    cr_assert(compare_spec_sweep(&spec, "rtt=50ms,1ms", why));
+    r = result(4);
+    html = page(&r);
+    cr_expect_not_null(strstr(html, "\"x\":[0.001,0.05],\"names\":[\"1ms\",\"50ms\"]"));
+    cr_expect_not_null(strstr(html, "\"label\":\"tcp (cubic)\",\"values\":[0.6,0.5]"));
+    free(html);
+}
+
+Test(compare_pictures, gnuplot_script)
+{
+    struct compare_result r = result(3);
+    char *text = script(&r, "it's.svg");
+
+    cr_expect_not_null(strstr(text, "set output 'it''s.svg'\n"), "%s", text);
+    cr_expect_not_null(strstr(text, "\"tcp (cubic)\" 0.5 0.5 0.5 0.496"), "%s", text);
+    cr_expect_not_null(strstr(text, "\"udp window 16 (no result)\" NaN NaN NaN"), "%s", text);
+    cr_expect_not_null(strstr(text, "\"udp stop-and-wait (scaled)\" 16 16 16 "), "%s", text);
+    free(text);
+}
+
+Test(compare_pictures, plots_that_cannot_be_made_are_told)
+{
+    char why[COMPARE_WHY_MAX];
+
+    cr_expect_not(compare_plot_check("a.gif", why));
+    cr_expect_not(compare_plot_check(".svg", why));
+    setenv("PATH", "/nonexistent", 1);
+    cr_expect_not(compare_plot_check("a.svg", why));
+    cr_expect_not_null(strstr(why, "gnuplot-nox"), "%s", why);
+}
+
+static void draw(const struct compare_result *r, const char *file, const char *magic)
+{
+    char why[COMPARE_WHY_MAX], begin[8] = "", *text = script(r, file);
+    FILE *f;
+
+    cr_expect_eq(compare_plot_run(text, strlen(text), why), 0, "%s\n%s", why, text);
+    free(text);
+    f = fopen(file, "r");
+    cr_assert_not_null(f);
+    cr_expect_eq(fread(begin, 1, strlen(magic), f), strlen(magic));
+    fclose(f);
+    unlink(file);
+    cr_expect_str_eq(begin, magic);
+}
+
+Test(compare_pictures, gnuplot_draws)
+{
+    char dir[] = "/tmp/xfer-plot-XXXXXX", svg[64], png[64], why[COMPARE_WHY_MAX];
+    struct compare_result r = result(3);
+
+    if (!compare_plot_check("a.svg", why))
+        cr_skip_test("%s", why);
+    cr_assert_not_null(mkdtemp(dir));
+    snprintf(svg, sizeof svg, "%s/it's.svg", dir);
+    snprintf(png, sizeof png, "%s/a.png", dir);
+    draw(&r, svg, "<?xml");
+    cr_assert(compare_spec_sweep(&spec, "rtt=50ms,1ms", why));
+    r = result(4);
+    draw(&r, png, "\x89PNG");
+    rmdir(dir);
+}

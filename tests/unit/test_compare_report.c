@@ -1,0 +1,247 @@
+#include "config.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/compare_csv.h"
+#include "cli/compare_json.h"
+#include "cli/compare_link.h"
+#include "cli/compare_row.h"
+#include "cli/compare_spec.h"
+#include "cli/compare_table.h"
+#include "cli/compare_words.h"
+#include "cli/records.h"
+
+/* Rounds made up for these tests: nobody measured them. */
+#define TCP(number_, seconds_)                                                                     \
+    {                                                                                              \
+        .method = 0, .number = number_, .verified = true, .bytes = 1 << 20, .size = 1 << 20,       \
+        .seconds = seconds_, .cpu_seconds = .01, .counted = true,                                  \
+        .way = {{.packets = 730, .bytes = 1090000}, {.packets = 366, .bytes = 20000}},             \
+        .congestion = "cubic", .rtt = .0201                                                        \
+    }
+#define WINDOW(number_, seconds_)                                                                  \
+    {                                                                                              \
+        .method = 1, .number = number_, .verified = true, .bytes = 1 << 20, .size = 1 << 20,       \
+        .seconds = seconds_, .counted = true, .blksize = 1428, .window = 16, .way = {              \
+            {.packets = 737, .bytes = 1070000},                                                    \
+            {.packets = 48, .bytes = 2000}                                                         \
+        }                                                                                          \
+    }
+#define WAITING(number_, seconds_)                                                                 \
+    {                                                                                              \
+        .method = 2, .number = number_, .verified = true, .bytes = 1 << 20, .size = 1 << 20,       \
+        .seconds = seconds_, .counted = true, .blksize = 1428, .window = 1, .way = {               \
+            {.packets = 737, .bytes = 1070000},                                                    \
+            {.packets = 737, .bytes = 23000}                                                       \
+        }                                                                                          \
+    }
+
+static const struct compare_round made_up[] = {
+    TCP(1, .51),     WINDOW(1, 1.36), WAITING(1, 15.2), TCP(2, .52),
+    WINDOW(2, 1.35), TCP(3, .50),     WINDOW(3, 1.37),
+};
+
+static struct compare_spec spec;
+static struct compare_row rows[2 * COMPARE_METHODS_MAX];
+
+static struct compare_result result_of(const struct compare_round *rounds, size_t n)
+{
+    struct compare_result r = {.spec = &spec, .rounds = rounds, .n_rounds = n, .rows = rows};
+
+    r.n_rows = compare_rows(&spec, rounds, n, rows, sizeof rows / sizeof *rows);
+    return r;
+}
+
+#define EXPECT_TEXT(call, expected)                                                                \
+    do {                                                                                           \
+        char *text_ = NULL;                                                                        \
+        size_t n_;                                                                                 \
+        FILE *f = open_memstream(&text_, &n_);                                                     \
+        call;                                                                                      \
+        fclose(f);                                                                                 \
+        cr_expect_str_eq(text_, expected, "got:\n%s", text_);                                      \
+        free(text_);                                                                               \
+    } while (0)
+
+static void setup(void)
+{
+    compare_spec_default(&spec);
+}
+
+TestSuite(compare_report, .init = setup);
+
+Test(compare_report, rows)
+{
+    struct compare_result r = result_of(made_up, 7);
+
+    cr_assert_eq(r.n_rows, 3);
+    cr_expect_float_eq(rows[0].median, .51, 1e-9);
+    cr_expect_float_eq(rows[0].min, .50, 1e-9);
+    cr_expect_float_eq(rows[0].max, .52, 1e-9);
+    cr_expect_float_eq(rows[0].ratio, 1, 1e-9);
+    cr_expect_float_eq(rows[0].share, 8 * 1048576 / .51 / 20e6, 1e-9);
+    cr_expect_float_eq(rows[2].ratio, 15.2 / .51, 1e-9);
+    cr_expect_eq(rows[0].packets, 1096);
+    cr_expect_eq(rows[2].rounds, 1);
+}
+
+Test(compare_report, table)
+{
+    struct compare_result r = result_of(made_up, 7);
+
+    r.measured_rtt = .0202;
+    r.estimate = 20.7;
+    EXPECT_TEXT(
+        {
+            compare_table_head(&r, 0, f);
+            compare_table(&r, true, f);
+        },
+        "1 MiB, 20 Mbit/s, RTT 20 ms (measured 20.2), no loss, seed 1: about 21 s\n"
+        "method            time s (min–max)  Mbit/s  link  packets  resent  theory  ratio\n"
+        "tcp (cubic)       0.51 (0.50–0.52)    16.4   82%     1096       0    0.50    1.0\n"
+        "udp window 16     1.36 (1.35–1.37)     6.2   31%      785       0    1.35    2.7\n"
+        "udp stop-and-wait 15.2 (one round)     0.6    3%     1474       0    15.1     30\n"
+        "\n"
+        "tcp (cubic)       █ 1.0x\n"
+        "udp window 16     ████ 2.7x\n"
+        "udp stop-and-wait ████████████████████████████████████████ 30x\n"
+        "\n"
+        "735 blocks × 20.6 ms = 15.1 s. Waiting is slow, not UDP: see window 16.\n");
+}
+
+Test(compare_report, what_failed_is_not_dropped)
+{
+    struct compare_round rounds[] = {
+        TCP(1, .51),
+        WINDOW(1, 1.36),
+        WAITING(1, 5.2),
+        WINDOW(2, 0),
+        {.method = 3,
+         .number = 1,
+         .state = COMPARE_REFUSED,
+         .size = 1 << 20,
+         .why = "no congestion control 'bbr'; as root: modprobe tcp_bbr"},
+        {.method = 4, .number = 1, .state = COMPARE_UNFINISHED, .size = 1 << 20, .seconds = 30},
+    };
+    struct compare_result r;
+    char why[COMPARE_WHY_MAX];
+    bool given = true;
+
+    cr_assert(compare_spec_method(&spec, "tcp:bbr", &given, why));
+    cr_assert(compare_spec_method(&spec, "udp:blksize=512,window=16", &given, why));
+    rounds[2].bytes = 256 << 10;
+    rounds[3].state = COMPARE_FAILED;
+    strcpy(rounds[3].why, "the digest did not match");
+    r = result_of(rounds, 6);
+    EXPECT_TEXT(compare_table(&r, false, f),
+                "method            time s (min-max)  Mbit/s  link  packets  resent  theory  ratio\n"
+                "tcp (cubic)       0.51 (one round)    16.4   82%     1096       0    0.50    1.0\n"
+                "udp window 16     1.36 (one round)     6.2   31%      785       0    1.35    2.7\n"
+                "  1 of 2 rounds failed: the digest did not match\n"
+                "udp stop-and-wait 5.20 (one round)     0.4    2%     1474       0    3.79     41\n"
+                "  measured on the first 256 KiB of 1 MiB\n"
+                "tcp (bbr)         refused by the kernel: no congestion control 'bbr'; as root:\n"
+                "                  modprobe tcp_bbr\n"
+                "udp 512 window 16 did not finish\n"
+                "\n"
+                "tcp (cubic)       # 1.0x\n"
+                "udp window 16     ### 2.7x\n"
+                "udp stop-and-wait ######################################## 41x\n"
+                "\n"
+                "184 blocks x 20.6 ms = 3.79 s. Waiting is slow, not UDP: see window 16.\n");
+}
+
+Test(compare_report, predictions_are_labelled)
+{
+    struct compare_result r = {.spec = &spec};
+
+    EXPECT_TEXT(compare_table_predicted(&r, f),
+                "1 MiB, 20 Mbit/s, RTT 20 ms, no loss, seed 1\n"
+                "method               time s   Mbit/s   predicted, not measured (put)\n"
+                "tcp                    0.50     16.9\n"
+                "udp window 16          1.35      6.2\n"
+                "udp stop-and-wait      15.1      0.6\n");
+}
+
+Test(compare_report, no_line_is_wider_than_a_terminal)
+{
+    struct compare_round rounds[] = {TCP(1, 123456), WINDOW(1, .00001), WAITING(1, 1e-9)};
+    struct compare_result r;
+    char *text = NULL, *line, *rest;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+
+    rounds[0].way[0].packets = UINT64_MAX / 4;
+    rounds[0].retransmits = UINT64_MAX / 2;
+    r = result_of(rounds, 3);
+    compare_table(&r, false, f);
+    fclose(f);
+    for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
+        cr_expect_leq(strlen(line), 80, "%s", line);
+    free(text);
+}
+
+Test(compare_report, words_follow_the_figures)
+{
+    struct compare_round rounds[] = {TCP(1, 7), WINDOW(1, 3.5)};
+    struct compare_result r;
+    char why[COMPARE_WHY_MAX];
+
+    spec.direction = COMPARE_PUT;
+    cr_assert(compare_link_parse("rate=100mbit,rtt=50ms,loss=1%", &spec.link, why));
+    r = result_of(rounds, 2);
+    EXPECT_TEXT(compare_words_short(&r, 0, COMPARE_PUT, true, f),
+                "udp window 16 is 2.0 times as fast as tcp (cubic).");
+    EXPECT_TEXT(compare_words_short(&r, 0, COMPARE_GET, true, f), "");
+    EXPECT_TEXT(compare_words_long(&r, 0, COMPARE_GET, f),
+                "No method finished, so there is nothing to compare.");
+}
+
+Test(compare_report, json)
+{
+    struct compare_result r = result_of(made_up, 7);
+    char *line = record_line(compare_json_round(&r, &made_up[2]));
+
+    cr_assert_not_null(line);
+    cr_expect_str_eq(
+        line,
+        "{\"schema\":1,\"type\":\"round\",\"method\":\"udp\",\"transport\":\"udp\","
+        "\"direction\":\"put\",\"round\":1,\"outcome\":\"done\",\"verified\":true,"
+        "\"bytes\":1048576,\"size_bytes\":1048576,\"seconds\":15.2,\"cpu_seconds\":0.0,"
+        "\"retransmits\":0,\"block_size_bytes\":1428,\"window\":1,\"timeouts\":0,"
+        "\"client_to_server\":{\"packets\":737,\"wire_bytes\":1070000,\"dropped_queue\":0,"
+        "\"dropped_loss\":0,\"dropped_full\":0,\"duplicated\":0,\"corrupted\":0,"
+        "\"reordered\":0},\"server_to_client\":{\"packets\":737,\"wire_bytes\":23000,"
+        "\"dropped_queue\":0,\"dropped_loss\":0,\"dropped_full\":0,\"duplicated\":0,"
+        "\"corrupted\":0,\"reordered\":0}}\n",
+        "%s", line);
+    free(line);
+    line = record_line(compare_json_summary(&r, &rows[0]));
+    cr_assert_not_null(line);
+    cr_expect_not_null(strstr(line, "\"type\":\"summary\",\"method\":\"tcp\""), "%s", line);
+    cr_expect_not_null(strstr(line, "\"median_seconds\":0.51,\"min_seconds\":0.5,"), "%s", line);
+    cr_expect_not_null(strstr(line, "\"packets\":1096,"), "%s", line);
+    free(line);
+}
+
+Test(compare_report, csv)
+{
+    struct compare_round rounds[] = {
+        TCP(1, .5),
+        {.method = 1, .number = 1, .state = COMPARE_FAILED, .size = 9, .why = "lost, \"gone\""}};
+    struct compare_result r = result_of(rounds, 2);
+
+    rows[1].theory = NAN;
+    EXPECT_TEXT(compare_csv(&r, f),
+                "method,label,direction,sweep_key,sweep_value,outcome,message,rounds,rounds_failed,"
+                "bytes,size_bytes,median_seconds,min_seconds,max_seconds,theory_seconds,"
+                "bits_per_second,link_share,ratio,cpu_seconds,packets,wire_bytes,dropped_loss,"
+                "dropped_queue,timeouts,retransmits\r\n"
+                "tcp,tcp (cubic),put,,,done,,1,0,1048576,1048576,0.5,0.5,0.5,0.4965104,16777216,"
+                "0.8388608,1,0.01,1096,1110000,0,0,0,0\r\n"
+                "udp:window=16,udp window 16,put,,,failed,\"lost, \"\"gone\"\"\",1,1,0,9,,,,,,,,,,"
+                ",,,,\r\n");
+}

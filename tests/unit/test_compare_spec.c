@@ -1,0 +1,249 @@
+#include "config.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "cli/compare_link.h"
+#include "cli/compare_method.h"
+#include "cli/compare_plan.h"
+#include "cli/compare_spec.h"
+
+Test(compare_method, names_and_labels)
+{
+    static const struct {
+        const char *text, *name, *label;
+    } t[] = {
+        {"tcp", "tcp", "tcp (cubic)"},
+        {"tcp:bbr", "tcp:bbr", "tcp (cubic)"}, /* what was read back counts */
+        {"tcp*4", "tcp*4", "tcp (cubic) x 4"},
+        {"tcp:reno*2", "tcp:reno*2", "tcp (cubic) x 2"},
+        {"udp", "udp", "udp stop-and-wait"},
+        {"udp:window=16", "udp:window=16", "udp window 16"},
+        {"udp:window=4,blksize=512", "udp:blksize=512,window=4", "udp 512 window 4"},
+        {"udp:blksize=8192", "udp:blksize=8192", "udp 8192, waiting"},
+        {"udp:blksize=1428", "udp", "udp stop-and-wait"},
+    };
+    char why[COMPARE_WHY_MAX], name[COMPARE_LABEL_MAX], label[COMPARE_LABEL_MAX];
+    struct compare_method m;
+
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        cr_assert(compare_method_parse(t[i].text, &m, why), "%s: %s", t[i].text, why);
+        compare_method_name(&m, name);
+        compare_method_label(&m, "cubic", label);
+        cr_expect_str_eq(name, t[i].name);
+        cr_expect_str_eq(label, t[i].label);
+    }
+}
+
+Test(compare_method, refused)
+{
+    static const char *const t[] = {"",
+                                    "ftp",
+                                    "tcp4",
+                                    "tcp:",
+                                    "tcp*0",
+                                    "tcp*65",
+                                    "tcp:a b",
+                                    "tcp*4x",
+                                    "udp:",
+                                    "udpx",
+                                    "udp:window=0",
+                                    "udp:window=",
+                                    "udp:w=1",
+                                    "udp:blksize=7",
+                                    "udp:window=1,",
+                                    "udp:window=-1",
+                                    "udp:blksize=65465",
+                                    "tcp:*4",
+                                    "tcp:averyveryverylongname",
+                                    "udp:window=32768"};
+    char why[COMPARE_WHY_MAX];
+    struct compare_method m;
+
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        why[0] = '\0';
+        cr_expect_not(compare_method_parse(t[i], &m, why), "%s", t[i]);
+        cr_expect_neq(why[0], '\0');
+    }
+}
+
+Test(compare_link, texts)
+{
+    static const struct {
+        const char *text, *shown;
+        double measured;
+    } t[] = {
+        {"default", "20 Mbit/s, RTT 20 ms (measured 20.2), no loss, seed 1", .0202},
+        {"rtt=50ms,loss=1%,rate=100mbit", "100 Mbit/s, RTT 50 ms, loss 1%, seed 1", 0},
+        {"up-loss=1%,seed=7", "20 Mbit/s, RTT 20 ms, loss 1% up, 0% down, seed 7", 0},
+        {"loopback", "the loopback device, RTT 0.04 ms (measured), seed 1", .00004},
+        {"loopback", "the loopback device, seed 1", 0},
+        {"broadband", "10 Mbit/s up, 50 Mbit/s down, RTT 20 ms, no loss, seed 1", 0},
+        {"mobile,loss=0", "10 Mbit/s up, 20 Mbit/s down, RTT 60 ms, jitter 10 ms, no loss, seed 1",
+         0},
+        {"down-delay=30ms,mtu=1400,corrupt=0.5%",
+         "20 Mbit/s, RTT 40 ms, no loss, corrupted 0.5%, MTU 1400, seed 1", 0},
+    };
+    char why[COMPARE_WHY_MAX], shown[256];
+    struct compare_link l;
+
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        compare_link_default(&l);
+        cr_assert(compare_link_parse(t[i].text, &l, why), "%s: %s", t[i].text, why);
+        compare_link_text(&l, t[i].measured, shown, sizeof shown);
+        cr_expect_str_eq(shown, t[i].shown, "%s", shown);
+    }
+}
+
+Test(compare_link, refused_with_clear_words)
+{
+    static const struct {
+        const char *text, *why;
+    } t[] = {
+        {"loss=100%", "loss '100%': nothing would arrive"},
+        {"loss=101%", "loss '101%': more than 100%"},
+        {"loss=0.5", "loss '0.5': a share needs a percent sign (as in 0.5%)"},
+        {"loss=x%", "loss 'x%': no percentage (as in 0.5%)"},
+        {"loss=%", "loss '%': no percentage (as in 0.5%)"},
+        {"rate=0", "rate '0': nothing crosses a link without a rate"},
+        {"rate=0mbit", "rate '0mbit': nothing crosses a link without a rate"},
+        {"rate=20", "rate '20': a rate needs a unit (as in 20mbit)"},
+        {"rate=20furlongs", "rate '20furlongs': no rate (as in 20mbit)"},
+        {"rtt=20", "rtt '20': a time needs a unit (as in 20ms or 0.5s)"},
+        {"rtt=1h", "rtt '1h': more than 30 s"},
+        {"mtu=100", "mtu '100': an MTU is a number from 576 to 65535"},
+        {"seed=-1", "seed '-1': no number"},
+        {"lan,wifi", "link 'wifi': a preset comes first, then KEY=VALUE; decimals have a point"},
+        {"queue=0", "queue '0': no size (as in 64K)"},
+        {"loopback,loss=1%",
+         "loss '1%': the loopback device has no settings; leave out the preset"},
+    };
+    char why[COMPARE_WHY_MAX];
+    struct compare_link l;
+
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        compare_link_default(&l);
+        cr_expect_not(compare_link_parse(t[i].text, &l, why), "%s", t[i].text);
+        cr_expect_str_eq(why, t[i].why, "%s", why);
+    }
+    compare_link_default(&l);
+    cr_expect_not(compare_link_set(&l, "loss", "0,5%", NULL, why));
+    cr_expect_str_eq(why, "loss '0,5%': decimals have a point: 0.5%");
+    cr_expect_not(compare_link_parse("", &l, why));
+    cr_expect_not(compare_link_parse("moon", &l, why));
+    cr_expect_not(compare_link_parse("up-rtt=1ms", &l, why));
+}
+
+Test(compare_spec, methods_given_replace_the_defaults)
+{
+    struct compare_spec s;
+    char why[COMPARE_WHY_MAX];
+    bool given = false;
+
+    compare_spec_default(&s);
+    cr_expect_eq(s.n, 3);
+    cr_expect(compare_spec_method(&s, "tcp*4", &given, why));
+    cr_expect(compare_spec_method(&s, "udp", &given, why));
+    cr_expect_eq(s.n, 2);
+    cr_expect_not(compare_spec_method(&s, "udp:window=1", &given, why));
+    cr_expect_str_eq(why, "method 'udp:window=1' is given twice");
+}
+
+Test(compare_spec, impossible_combinations)
+{
+    struct compare_spec s;
+    char why[COMPARE_WHY_MAX];
+
+    compare_spec_default(&s);
+    cr_expect(compare_spec_check(&s, why));
+    cr_assert(compare_link_parse("mtu=1000", &s.link, why));
+    cr_expect_not(compare_spec_check(&s, why));
+    cr_expect_str_eq(why, "blocks of 1428 bytes do not fit an MTU of 1000: with headers they take "
+                          "1460; udp:blksize=968 fits");
+    compare_spec_default(&s);
+    cr_assert(compare_link_parse("queue=100", &s.link, why));
+    cr_expect_not(compare_spec_check(&s, why));
+    compare_spec_default(&s);
+    cr_expect_not(compare_spec_size(&s, "0", why));
+    cr_expect_not(compare_spec_size(&s, "2T", why));
+    cr_expect_not(compare_spec_size(&s, "x", why));
+    s.rounds = 0;
+    cr_expect_not(compare_spec_check(&s, why));
+    compare_spec_default(&s);
+    cr_assert_null(compare_spec_warning(&s));
+    cr_assert(compare_link_parse("rate=1gbit", &s.link, why));
+    cr_assert_not_null(compare_spec_warning(&s));
+}
+
+Test(compare_spec, sweeps)
+{
+    struct compare_spec s, point;
+    char why[COMPARE_WHY_MAX];
+
+    compare_spec_default(&s);
+    cr_assert(compare_spec_sweep(&s, "rtt=1ms,10ms,0.1s", why), "%s", why);
+    cr_expect_eq(compare_spec_points(&s), 3);
+    cr_expect_float_eq(s.sweep.numbers[2], .1, 1e-12);
+    cr_assert(compare_spec_point(&s, 1, &point, why));
+    cr_expect_float_eq(compare_link_rtt(&point.link), .01, 1e-12);
+    cr_assert(compare_spec_sweep(&s, "window=1,64", why));
+    cr_assert(compare_spec_point(&s, 1, &point, why));
+    cr_expect_eq(point.methods[2].window, 64);
+    cr_expect_eq(point.methods[0].window, 0);
+    cr_assert(compare_spec_sweep(&s, "size=64K,1M", why));
+    cr_assert(compare_spec_point(&s, 0, &point, why));
+    cr_expect_eq(point.size, 65536);
+    cr_expect_not(compare_spec_sweep(&s, "rtt", why));
+    cr_expect_not(compare_spec_sweep(&s, "rtt=", why));
+    cr_expect_not(compare_spec_sweep(&s, "rtt=1ms,", why));
+    cr_expect_not(compare_spec_sweep(&s, "rtt=1ms,1", why));
+    cr_expect_not(compare_spec_sweep(&s, "loss=1%,100%", why));
+    cr_expect_not(compare_spec_sweep(&s, "colour=red", why));
+    s.n = 1;
+    cr_expect_not(compare_spec_sweep(&s, "blksize=512", why));
+    cr_expect_str_eq(why, "no method over UDP has a blksize to sweep");
+}
+
+Test(compare_plan, default_is_one_round_of_stop_and_wait)
+{
+    struct compare_spec s;
+    struct compare_plan p;
+    unsigned method, number, order[7];
+    enum compare_direction d;
+
+    compare_spec_default(&s);
+    compare_plan(&s, "cubic", s.max_time, &p);
+    cr_expect_eq(p.methods[0].rounds, 3);
+    cr_expect_eq(p.methods[1].rounds, 3);
+    cr_expect_eq(p.methods[2].rounds, 1);
+    cr_expect_eq(p.methods[2].bytes, s.size);
+    cr_expect_float_eq(p.seconds, 20.7, .1);
+    for (size_t k = 0; k < 7; k++) {
+        cr_assert(compare_plan_turn(&s, &p, k, &method, &number, &d));
+        cr_expect_eq(d, COMPARE_PUT);
+        order[k] = number * 10 + method;
+    }
+    cr_expect_arr_eq(order, ((unsigned[]){10, 11, 12, 20, 21, 30, 31}), sizeof order);
+    cr_expect_not(compare_plan_turn(&s, &p, 7, &method, &number, &d));
+}
+
+Test(compare_plan, long_ones_are_cut_to_what_is_left)
+{
+    struct compare_spec s;
+    struct compare_plan p;
+    char why[COMPARE_WHY_MAX];
+
+    compare_spec_default(&s);
+    cr_assert(compare_link_parse("rtt=600ms", &s.link, why));
+    compare_plan(&s, "cubic", 30, &p);
+    cr_expect_eq(p.methods[0].bytes, s.size, "tcp fits");
+    cr_expect_lt(p.methods[2].bytes, s.size / 10);
+    cr_expect_eq(p.methods[2].bytes % COMPARE_BLKSIZE, 0);
+    cr_expect_leq(p.seconds, 30);
+    cr_expect_gt(p.seconds, 24);
+    compare_plan(&s, "cubic", .01, &p);
+    cr_expect_eq(p.methods[2].bytes, COMPARE_BLKSIZE, "never nothing");
+    s.direction = COMPARE_BOTH;
+    compare_plan(&s, "cubic", 30, &p);
+    cr_expect_leq(p.seconds, 30);
+}

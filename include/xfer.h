@@ -94,6 +94,7 @@ XFER_API struct xfer_stop *xfer_stop_new(void); /* NULL when out of descriptors 
 XFER_API void xfer_stop_free(struct xfer_stop *stop);
 /* Async-signal-safe. Cannot be taken back. */
 XFER_API void xfer_stop_raise(struct xfer_stop *stop);
+XFER_API bool xfer_stop_is_raised(const struct xfer_stop *stop); /* of NULL: false */
 
 /* ---- events ---- */
 

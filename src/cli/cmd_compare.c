@@ -9,15 +9,15 @@
 #include "base/escape.h"
 #include "base/remote.h"
 #include "cli/cmd.h"
-#include "cli/compare_ability.h"
-#include "cli/compare_csv.h"
-#include "cli/compare_json.h"
-#include "cli/compare_link.h"
-#include "cli/compare_method.h"
-#include "cli/compare_pictures.h"
-#include "cli/compare_run.h"
-#include "cli/compare_spec.h"
-#include "cli/compare_table.h"
+#include "compare/ability.h"
+#include "compare/csv.h"
+#include "compare/json.h"
+#include "compare/link.h"
+#include "compare/method.h"
+#include "compare/pictures.h"
+#include "compare/run.h"
+#include "compare/spec.h"
+#include "compare/table.h"
 #include "cli/client.h"
 #include "cli/out.h"
 #include "cli/output.h"
@@ -534,7 +534,7 @@ static int run_options(const struct cmd *self, const struct compare_options *o,
     if (status >= 0)
         return status;
     if (o->check)
-        return compare_ability(stdout);
+        return compare_ability(stdout) ? 0 : EXIT_LOCAL;
     if (o->predict)
         return predict(&job);
     if (!compare_pictures_check(o->plot, o->report, why)) {

@@ -209,7 +209,7 @@ int copy_local_sum(struct copy *c, int fd, const struct stat *sb, uint8_t out[DI
         }
         digest_update(d, buf, (size_t)n);
         off += (uint64_t)n;
-        if (stop_raised(c->o->net.stop))
+        if (xfer_stop_is_raised(c->o->net.stop))
             r = -XFER_ECANCELED;
     }
     if (r == 0 && !digest_peek(d, out))

@@ -209,7 +209,7 @@ static int keep_alive(void *arg, uint64_t n)
     int64_t now = clock_now();
 
     (void)n;
-    if (stop_raised(u->w.c->o->net.stop))
+    if (xfer_stop_is_raised(u->w.c->o->net.stop))
         return -XFER_ECANCELED;
     if (now - u->alive_at < CHAN_KEEPALIVE)
         return 0;

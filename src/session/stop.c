@@ -53,7 +53,7 @@ int stop_fd(const struct xfer_stop *stop)
     return stop ? stop->fd : -1;
 }
 
-bool stop_raised(const struct xfer_stop *stop)
+bool xfer_stop_is_raised(const struct xfer_stop *stop)
 {
     return stop && atomic_load(&stop->raised);
 }
@@ -63,7 +63,7 @@ int stop_sleep(const struct xfer_stop *stop, int64_t ns)
     int64_t until = clock_now() + ns;
 
     if (ns <= 0)
-        return stop_raised(stop) ? -XFER_ECANCELED : 0;
+        return xfer_stop_is_raised(stop) ? -XFER_ECANCELED : 0;
     for (;;) {
         int64_t left = until - clock_now();
         struct timespec ts = {0};

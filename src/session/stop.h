@@ -8,7 +8,6 @@
 
 /* -1 for NULL. */
 int stop_fd(const struct xfer_stop *stop);
-bool stop_raised(const struct xfer_stop *stop);
 /* Sleeps; -XFER_ECANCELED when stop was raised before or meanwhile, else 0. */
 int stop_sleep(const struct xfer_stop *stop, int64_t ns);
 

@@ -350,7 +350,7 @@ void tftp_get(const struct xfer_copy_opts *o, struct tally *t, struct dest *d, s
     copy_init(&c, o, t, &remotes[0], deadline);
     int r = tftp_peer_init(&peer, &c);
     for (size_t i = 0; i < n; i++) {
-        if (stop_raised(o->net.stop))
+        if (xfer_stop_is_raised(o->net.stop))
             r = -XFER_ECANCELED;
         get_one(&peer, d, names, &remotes[i], r);
     }

@@ -286,7 +286,7 @@ void tftp_put(const struct xfer_copy_opts *o, struct tally *t, const char *const
     copy_init(&c, o, t, to, deadline);
     int r = tftp_peer_init(&peer, &c);
     for (size_t i = 0; i < n; i++) {
-        if (stop_raised(o->net.stop))
+        if (xfer_stop_is_raised(o->net.stop))
             r = -XFER_ECANCELED;
         put_one(&peer, &names, sources[i], to, r);
     }

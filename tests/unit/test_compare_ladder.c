@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/compare_ladder.h"
+#include "compare/ladder.h"
 
 /* Packets made up for these tests: nobody captured them. */
 static const struct compare_packet waiting[] = {

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/compare_html.h"
-#include "cli/compare_plot.h"
-#include "cli/compare_row.h"
-#include "cli/compare_spec.h"
+#include "compare/html.h"
+#include "compare/plot.h"
+#include "compare/row.h"
+#include "compare/spec.h"
 
 /* Rounds made up for these tests: nobody measured them. */
 static const struct compare_round made_up[] = {

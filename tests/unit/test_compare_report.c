@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/compare_csv.h"
-#include "cli/compare_json.h"
-#include "cli/compare_link.h"
-#include "cli/compare_row.h"
-#include "cli/compare_spec.h"
-#include "cli/compare_table.h"
-#include "cli/compare_words.h"
+#include "compare/csv.h"
+#include "compare/json.h"
+#include "compare/link.h"
+#include "compare/row.h"
+#include "compare/spec.h"
+#include "compare/table.h"
+#include "compare/words.h"
 #include "cli/records.h"
 
 /* Rounds made up for these tests: nobody measured them. */

@@ -3,10 +3,10 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "cli/compare_link.h"
-#include "cli/compare_method.h"
-#include "cli/compare_plan.h"
-#include "cli/compare_spec.h"
+#include "compare/link.h"
+#include "compare/method.h"
+#include "compare/plan.h"
+#include "compare/spec.h"
 
 Test(compare_method, names_and_labels)
 {

@@ -3,10 +3,10 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-#include "cli/compare_link.h"
-#include "cli/compare_spec.h"
-#include "cli/compare_method.h"
-#include "cli/compare_theory.h"
+#include "compare/link.h"
+#include "compare/spec.h"
+#include "compare/method.h"
+#include "compare/theory.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define KIB UINT64_C(1024)

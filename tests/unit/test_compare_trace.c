@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "cli/compare_trace.h"
+#include "compare/trace.h"
 
 #define MS 1000000
 

@@ -1,0 +1,137 @@
+#include "config.h"
+
+#include <math.h>
+
+#include "compare/json.h"
+#include "compare/method.h"
+
+static void set_count(json_t *o, const char *key, uint64_t v)
+{
+    json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+static void set_real(json_t *o, const char *key, double v)
+{
+    json_object_set_new(o, key, isfinite(v) ? json_real(v) : json_null());
+}
+
+static void set_text(json_t *o, const char *key, const char *v)
+{
+    json_object_set_new(o, key, json_string(v));
+}
+
+static const char *outcome(enum compare_state state)
+{
+    static const char *const words[] = {[COMPARE_DONE] = "done",
+                                        [COMPARE_FAILED] = "failed",
+                                        [COMPARE_REFUSED] = "refused",
+                                        [COMPARE_UNFINISHED] = "unfinished"};
+
+    return words[state];
+}
+
+/* What was run: the same of a round and of a summary. */
+static json_t *begin(const struct compare_result *r, const char *type, unsigned point,
+                     unsigned method, enum compare_direction direction)
+{
+    json_t *o = json_pack("{s:i, s:s}", "schema", COMPARE_SCHEMA, "type", type);
+    const struct compare_method *m = &r->spec->methods[method];
+    char name[COMPARE_LABEL_MAX];
+
+    compare_method_name(m, name);
+    set_text(o, "method", name);
+    set_text(o, "transport", m->transport == COMPARE_TCP ? "tcp" : "udp");
+    set_text(o, "direction", direction == COMPARE_PUT ? "put" : "get");
+    if (r->spec->sweep.n > 0) {
+        set_text(o, "sweep_key", r->spec->sweep.key);
+        set_text(o, "sweep_value", r->spec->sweep.values[point]);
+    }
+    return o;
+}
+
+static void set_state(json_t *o, enum compare_state state, const char *why)
+{
+    set_text(o, "outcome", outcome(state));
+    if (why[0] != '\0')
+        set_text(o, "message", why);
+}
+
+static json_t *way(const struct compare_counts *c)
+{
+    json_t *o = json_object();
+
+    set_count(o, "packets", c->packets);
+    set_count(o, "wire_bytes", c->bytes);
+    set_count(o, "dropped_queue", c->dropped_queue);
+    set_count(o, "dropped_loss", c->dropped_loss);
+    set_count(o, "dropped_full", c->dropped_full);
+    set_count(o, "duplicated", c->duplicated);
+    set_count(o, "corrupted", c->corrupted);
+    set_count(o, "reordered", c->reordered);
+    return o;
+}
+
+static void set_agreed(json_t *o, const struct compare_method *m, const struct compare_round *round)
+{
+    if (m->transport == COMPARE_TCP) {
+        set_text(o, "congestion_control", round->congestion);
+        set_count(o, "connections", m->streams);
+    } else {
+        set_count(o, "block_size_bytes", round->blksize);
+        set_count(o, "window", round->window);
+        set_count(o, "timeouts", round->timeouts);
+    }
+    if (round->rtt > 0)
+        set_real(o, "rtt_seconds", round->rtt);
+}
+
+json_t *compare_json_round(const struct compare_result *r, const struct compare_round *round)
+{
+    json_t *o = begin(r, "round", round->point, round->method, round->direction);
+
+    set_count(o, "round", round->number);
+    set_state(o, round->state, round->why);
+    json_object_set_new(o, "verified", json_boolean(round->verified));
+    set_count(o, "bytes", round->bytes);
+    set_count(o, "size_bytes", round->size);
+    set_real(o, "seconds", round->seconds);
+    set_real(o, "cpu_seconds", round->cpu_seconds);
+    set_count(o, "retransmits", round->retransmits);
+    set_agreed(o, &r->spec->methods[round->method], round);
+    if (round->counted) {
+        json_object_set_new(o, "client_to_server", way(&round->way[0]));
+        json_object_set_new(o, "server_to_client", way(&round->way[1]));
+    }
+    return o;
+}
+
+json_t *compare_json_summary(const struct compare_result *r, const struct compare_row *row)
+{
+    json_t *o = begin(r, "summary", row->point, row->method, row->direction);
+
+    set_text(o, "label", row->label);
+    set_count(o, "rounds", row->rounds);
+    set_count(o, "rounds_failed", row->failed);
+    set_state(o, row->state, row->why);
+    set_count(o, "bytes", row->bytes);
+    set_count(o, "size_bytes", row->size);
+    set_real(o, "theory_seconds", row->theory);
+    if (row->state != COMPARE_DONE)
+        return o;
+    set_real(o, "median_seconds", row->median);
+    set_real(o, "min_seconds", row->min);
+    set_real(o, "max_seconds", row->max);
+    set_count(o, "bits_per_second", (uint64_t)row->bits_per_second);
+    set_real(o, "link_share", row->share > 0 ? row->share : NAN);
+    set_real(o, "ratio", row->ratio);
+    set_real(o, "cpu_seconds", row->cpu_seconds);
+    set_count(o, "retransmits", row->retransmits);
+    set_count(o, "timeouts", row->timeouts);
+    if (row->counted) {
+        set_count(o, "packets", row->packets);
+        set_count(o, "wire_bytes", row->wire_bytes);
+        set_count(o, "dropped_loss", row->dropped_loss);
+        set_count(o, "dropped_queue", row->dropped_queue);
+    }
+    return o;
+}

@@ -1,0 +1,46 @@
+/* packet.h - packets of a trace: IPv4 with TCP, or UDP with TFTP, made of their bytes.
+ * Pure.
+ */
+#ifndef XFER_COMPARE_PACKET_H
+#define XFER_COMPARE_PACKET_H
+
+#include "compare/compare.h"
+
+#define COMPARE_NOTE_MAX 48
+
+enum compare_fate { COMPARE_ARRIVES, COMPARE_LOST, COMPARE_OVERFLOW /* of the queue */ };
+
+enum compare_kind {
+    COMPARE_SEGMENT, /* TCP */
+    COMPARE_TFTP,
+    COMPARE_TIMEOUT, /* no packet: `way` says whose (0: the client's) */
+    COMPARE_OTHER
+};
+
+/* One rung of a ladder. */
+struct compare_packet {
+    double seconds; /* when it was sent */
+    double arrives; /* of one that arrives */
+    unsigned way;   /* 0: from the client */
+    enum compare_fate fate;
+    enum compare_kind kind;
+    uint32_t len; /* of the payload: of a segment, of a block */
+    /* COMPARE_SEGMENT */
+    uint8_t flags; /* as in the header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16 */
+    uint32_t seq, ack;
+    /* COMPARE_TFTP */
+    uint16_t opcode, block;      /* block: error code of an ERROR */
+    char note[COMPARE_NOTE_MAX]; /* name of a request, text of an error; printable ASCII */
+};
+
+/* Fills in all but seconds, arrives, way and fate from the first n bytes of an IPv4 packet: len is
+ * that of the whole, however little was captured behind the headers. What has no whole header, or
+ * is unknown, is COMPARE_OTHER. */
+void compare_packet_decode(const uint8_t *p, size_t n, struct compare_packet *ret);
+
+/* "SYN seq 0", "ACK 1449", "seq 1, 1448 bytes", "DATA 3, 1428 bytes", "ACK 3", "RRQ a.txt",
+ * "timeout". base: the first sequence number of each way, which is shown as 0. Returns out. */
+char *compare_packet_text(const struct compare_packet *k, const uint32_t base[2], char *out,
+                          size_t cap);
+
+#endif

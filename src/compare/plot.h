@@ -1,0 +1,19 @@
+/* plot.h - charts by gnuplot: bars of one setting, lines of a sweep. */
+#ifndef XFER_COMPARE_PLOT_H
+#define XFER_COMPARE_PLOT_H
+
+#include <stdio.h>
+
+#include "compare/compare.h"
+
+/* Whether a plot can be made: the name ends in .svg or .png, and gnuplot is in PATH. To be asked
+ * before anything runs; false with a reason in why. */
+bool compare_plot_check(const char *file, char why[COMPARE_WHY_MAX]);
+
+/* The script, its data inside. Pure, but that the FILE is the caller's. */
+void compare_plot_script(const struct compare_result *r, const char *file, FILE *f);
+
+/* Runs gnuplot on the script. 0, or a negative error with a reason in why. */
+int compare_plot_run(const char *script, size_t n, char why[COMPARE_WHY_MAX]);
+
+#endif

@@ -1,0 +1,270 @@
+#include "config.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "compare/method.h"
+#include "compare/spec.h"
+#include "compare/table.h"
+#include "compare/theory.h"
+#include "compare/words.h"
+
+#define WIDTH 80
+#define LABEL 18 /* columns of the method, with a space behind it */
+#define TIMES 16 /* of "1.36 (1.35-1.37)" */
+#define BAR 40
+
+/* Words that do not fit go to the next line, behind `indent` spaces; `at` is the column now. */
+static void put_wrapped(const char *text, size_t at, size_t indent, FILE *f)
+{
+    while (*text != '\0') {
+        size_t n = strcspn(text, " "), columns = 0;
+
+        for (size_t i = 0; i < n; i++)
+            columns += (text[i] & 0xc0) != 0x80; /* all but what continues a character */
+        if (at > indent && at + 1 + columns > WIDTH) {
+            fprintf(f, "\n%*s", (int)indent, "");
+            at = indent;
+        } else if (at > indent) {
+            fputc(' ', f);
+            at++;
+        }
+        fwrite(text, 1, n, f);
+        at += columns;
+        text += n + strspn(text + n, " ");
+    }
+    fputc('\n', f);
+}
+
+void compare_table_head(const struct compare_result *r, unsigned point, FILE *f)
+{
+    char setting[480], line[600], time[32];
+
+    compare_words_setting(r, point, setting, sizeof setting);
+    if (r->estimate >= 60)
+        snprintf(line, sizeof line, "%s: about %s", setting,
+                 units_time(r->estimate, time, sizeof time));
+    else if (r->estimate > 0)
+        snprintf(line, sizeof line, "%s: about %.0f s", setting, ceil(r->estimate));
+    else
+        snprintf(line, sizeof line, "%s", setting);
+    put_wrapped(line, 0, 0, f);
+    if (r->warning != NULL)
+        put_wrapped(r->warning, 0, 0, f);
+}
+
+static int decimals(double v)
+{
+    return v < 0.1 ? 3 : v < 10 ? 2 : v < 100 ? 1 : 0;
+}
+
+/* Right-aligned in the columns that a printf of a UTF-8 string cannot count. */
+static void put_times(const struct compare_row *row, bool utf8, FILE *f)
+{
+    char text[64];
+    int d = decimals(row->median), n;
+    const char *dash = utf8 ? "–" : "-";
+
+    if (row->rounds - row->failed == 1)
+        n = snprintf(text, sizeof text, "%.*f (one round)", d, row->median);
+    else
+        n = snprintf(text, sizeof text, "%.*f (%.*f%s%.*f)", d, row->median, d, row->min, dash, d,
+                     row->max);
+    if (row->rounds - row->failed > 1 && utf8)
+        n -= 2;
+    if (n > TIMES) /* the median alone, rather than a column out of place */
+        n = snprintf(text, sizeof text, "%.*f", d, row->median);
+    fprintf(f, "%s%*s", text, n < TIMES ? TIMES - n : 0, "");
+}
+
+static void put_label(const struct compare_row *row, FILE *f)
+{
+    if (strlen(row->label) < LABEL)
+        fprintf(f, "%-*s", LABEL, row->label);
+    else
+        fprintf(f, "%s\n%*s", row->label, LABEL, "");
+}
+
+/* Right-aligned, with a space before it: what is too long is told by its magnitude, so that no
+ * column moves. */
+static void put_number(double v, int digits, int columns, const char *unit, FILE *f)
+{
+    int room = columns - 1 - (int)strlen(unit);
+    char text[400];
+
+    if (!isfinite(v))
+        snprintf(text, sizeof text, "-");
+    else if (snprintf(text, sizeof text, "%.*f%s", digits, v, unit) >= columns)
+        snprintf(text, sizeof text, room > 6 ? "%.1e%s" : "%.0e%s", v, unit);
+    fprintf(f, "%*.*s", columns, columns - 1, text);
+}
+
+static void put_figures(const struct compare_row *row, FILE *f)
+{
+    double mbit = row->bits_per_second / 1e6;
+
+    put_number(mbit, mbit < 0.1 ? 3 : mbit < 1000 ? 1 : 0, 8, "", f);
+    put_number(row->share > 0 ? 100 * row->share : NAN, 0, 6, "%", f);
+    put_number(row->counted ? (double)row->packets : NAN, 0, 9, "", f);
+    put_number((double)row->retransmits, 0, 8, "", f);
+    put_number(row->theory, decimals(row->theory), 8, "", f);
+    put_number(row->ratio, row->ratio < 9.95 ? 1 : 0, 7, "", f);
+    fputc('\n', f);
+}
+
+/* A row that has no time: the reason in its place, never left out. */
+static void put_failed(const struct compare_row *row, FILE *f)
+{
+    static const char *const words[] = {[COMPARE_DONE] = "",
+                                        [COMPARE_FAILED] = "failed",
+                                        [COMPARE_REFUSED] = "refused by the kernel",
+                                        [COMPARE_UNFINISHED] = "did not finish"};
+    char text[COMPARE_WHY_MAX + 40];
+
+    snprintf(text, sizeof text, "%s%s%s", words[row->state], row->why[0] ? ": " : "", row->why);
+    put_label(row, f);
+    put_wrapped(text, LABEL, LABEL, f);
+}
+
+static void put_remarks(const struct compare_row *row, FILE *f)
+{
+    char text[COMPARE_WHY_MAX + 80], part[24], whole[24];
+
+    if (row->bytes < row->size) {
+        snprintf(text, sizeof text, "measured on the first %s of %s",
+                 compare_words_size(row->bytes, part, sizeof part),
+                 compare_words_size(row->size, whole, sizeof whole));
+        fprintf(f, "%*s", 2, "");
+        put_wrapped(text, 2, 2, f);
+    }
+    if (row->failed > 0) {
+        snprintf(text, sizeof text, "%u of %u rounds failed%s%s", row->failed, row->rounds,
+                 row->why[0] ? ": " : "", row->why);
+        fprintf(f, "%*s", 2, "");
+        put_wrapped(text, 2, 2, f);
+    }
+}
+
+static void put_row(const struct compare_row *row, bool utf8, FILE *f)
+{
+    if (row->state != COMPARE_DONE) {
+        put_failed(row, f);
+        return;
+    }
+    put_label(row, f);
+    put_times(row, utf8, f);
+    put_figures(row, f);
+    put_remarks(row, f);
+}
+
+static bool shown(const struct compare_row *row, unsigned point, int direction)
+{
+    return row->point == point && (int)row->direction == direction;
+}
+
+/* Time for each byte, to the slowest: what was cut is as long as the whole would be. */
+static void put_bars(const struct compare_result *r, unsigned point, int direction, bool utf8,
+                     FILE *f)
+{
+    double slowest = 0;
+
+    for (size_t i = 0; i < r->n_rows; i++)
+        if (shown(&r->rows[i], point, direction) && r->rows[i].ratio > slowest)
+            slowest = r->rows[i].ratio;
+    if (slowest <= 0)
+        return;
+    fputc('\n', f);
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const struct compare_row *row = &r->rows[i];
+        double ratio = row->ratio;
+        int n = (int)(BAR * ratio / slowest + 0.5);
+
+        if (!shown(row, point, direction) || ratio <= 0)
+            continue;
+        put_label(row, f);
+        for (int k = 0; k < (n > 0 ? n : 1); k++)
+            fputs(utf8 ? "█" : "#", f);
+        fprintf(f, " %.*fx\n", ratio < 9.95 ? 1 : 0, ratio);
+    }
+}
+
+static void put_words(const struct compare_result *r, unsigned point, int direction, bool utf8,
+                      FILE *f)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *words = open_memstream(&text, &n);
+
+    if (words == NULL)
+        return;
+    compare_words_short(r, point, (enum compare_direction)direction, utf8, words);
+    if (fclose(words) == 0 && n > 0) {
+        fputc('\n', f);
+        put_wrapped(text, 0, 0, f);
+    }
+    free(text);
+}
+
+static void put_part(const struct compare_result *r, unsigned point, int direction, bool utf8,
+                     FILE *f)
+{
+    if (r->spec->direction == COMPARE_BOTH)
+        fprintf(f, "%s:\n", direction == COMPARE_PUT ? "put" : "get");
+    fprintf(f, "%-*s%s%8s%6s%9s%8s%8s%7s\n", LABEL, "method",
+            utf8 ? "time s (min–max)" : "time s (min-max)", "Mbit/s", "link", "packets", "resent",
+            "theory", "ratio");
+    for (size_t i = 0; i < r->n_rows; i++)
+        if (shown(&r->rows[i], point, direction))
+            put_row(&r->rows[i], utf8, f);
+    put_bars(r, point, direction, utf8, f);
+    put_words(r, point, direction, utf8, f);
+}
+
+void compare_table(const struct compare_result *r, bool utf8, FILE *f)
+{
+    for (unsigned point = 0; point < compare_spec_points(r->spec); point++) {
+        if (r->spec->sweep.n > 0) {
+            fprintf(f, "%s%s = %s\n", point > 0 ? "\n" : "", r->spec->sweep.key,
+                    r->spec->sweep.values[point]);
+        }
+        for (int d = COMPARE_PUT; d <= COMPARE_GET; d++)
+            if (r->spec->direction == COMPARE_BOTH || (int)r->spec->direction == d)
+                put_part(r, point, d, utf8, f);
+    }
+}
+
+static void put_prediction(const struct compare_spec *s, size_t i, int direction, FILE *f)
+{
+    struct compare_row row = {.method = (unsigned)i};
+    double seconds =
+        theory_seconds(&s->link, &s->methods[i], "", (enum compare_direction)direction, s->size);
+
+    compare_method_label(&s->methods[i], "", row.label);
+    put_label(&row, f);
+    if (isfinite(seconds))
+        fprintf(f, "%9.*f%9.1f\n", decimals(seconds), seconds, 8e-6 * (double)s->size / seconds);
+    else
+        fprintf(f, "%9s%9s\n", "-", "-");
+}
+
+void compare_table_predicted(const struct compare_result *r, FILE *f)
+{
+    struct compare_spec s;
+    char why[COMPARE_WHY_MAX];
+
+    for (unsigned point = 0; point < compare_spec_points(r->spec); point++) {
+        if (!compare_spec_point(r->spec, point, &s, why))
+            continue;
+        compare_table_head(r, point, f);
+        for (int d = COMPARE_PUT; d <= COMPARE_GET; d++) {
+            if (s.direction != COMPARE_BOTH && (int)s.direction != d)
+                continue;
+            fprintf(f, "%-*s%9s%9s   predicted, not measured (%s)\n", LABEL, "method", "time s",
+                    "Mbit/s", d == COMPARE_PUT ? "put" : "get");
+            for (size_t i = 0; i < s.n; i++)
+                put_prediction(&s, i, d, f);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+/* table.h - the table and the bars that people read. Pure, but that the FILE is the
+ * caller's (of open_memstream). No line is wider than 80 columns. */
+#ifndef XFER_COMPARE_TABLE_H
+#define XFER_COMPARE_TABLE_H
+
+#include <stdio.h>
+
+#include "compare/compare.h"
+
+/* The line above everything: the setting, and what it will take; for each point of a sweep its
+ * own. With LF. */
+void compare_table_head(const struct compare_result *r, unsigned point, FILE *f);
+
+/* Table, bars and closing words of every point and direction. */
+void compare_table(const struct compare_result *r, bool utf8, FILE *f);
+
+/* Of --predict: theory alone, labelled so; no round is needed. */
+void compare_table_predicted(const struct compare_result *r, FILE *f);
+
+#endif

@@ -1,0 +1,241 @@
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "compare/trial.h"
+#include "compare/words.h"
+
+struct trial *trial_new(void)
+{
+    void *p =
+        mmap(NULL, sizeof(struct trial), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void trial_free(struct trial *t)
+{
+    if (t != NULL)
+        munmap(t, sizeof *t);
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+/* ---- the server ---- */
+
+static void on_listening(void *user, const char *proto, const char *addr)
+{
+    struct trial *t = user;
+    const char *colon = strrchr(addr, ':');
+
+    (void)proto;
+    t->port = colon != NULL ? (unsigned)strtoul(colon + 1, NULL, 10) : 0;
+    if (write(t->ready[1], "", 1) != 1)
+        _exit(1);
+}
+
+static void on_request(void *user, const struct xfer_request *r)
+{
+    struct trial *t = user;
+
+    t->resent += r->resent;
+}
+
+static void on_note(void *user, const char *text)
+{
+    struct trial *t = user;
+
+    snprintf(t->note, sizeof t->note, "%s", text);
+}
+
+/* A handler is given nothing but the number: what it needs has to be at file scope. */
+static struct xfer_stop *server_stop;
+
+static void on_sigterm(int signo)
+{
+    (void)signo;
+    xfer_stop_raise(server_stop);
+}
+
+/* ^C reaches every process of a terminal: a server outlives it, and ends when its trial has. */
+static void stop_at_sigterm(struct xfer_stop *stop)
+{
+    struct sigaction stopping = {.sa_handler = on_sigterm, .sa_flags = SA_RESTART};
+    struct sigaction ignoring = {.sa_handler = SIG_IGN};
+
+    server_stop = stop;
+    sigaction(SIGTERM, &stopping, NULL);
+    sigaction(SIGINT, &ignoring, NULL);
+    sigaction(SIGPIPE, &ignoring, NULL);
+}
+
+int trial_server(void *arg)
+{
+    struct trial *t = arg;
+    const char *listen = t->listen;
+    struct xfer_serve_opts o = {.dir = t->dir,
+                                .listen = &listen,
+                                .n_listen = 1,
+                                .insecure = true,
+                                .no_tcp = t->method.transport == COMPARE_UDP,
+                                .no_udp = t->method.transport == COMPARE_TCP,
+                                .congestion = t->method.congestion[0] ? t->method.congestion : NULL,
+                                .stop = xfer_stop_new(),
+                                .on_listening = on_listening,
+                                .on_request = on_request,
+                                .on_note = on_note,
+                                .user = t};
+
+    if (o.stop == NULL)
+        return 1;
+    stop_at_sigterm(o.stop);
+    t->server_err = xfer_serve(&o);
+    t->server_cpu = cpu_seconds();
+    return 0;
+}
+
+/* ---- the client ---- */
+
+static void on_event(void *user, const struct xfer_event *ev)
+{
+    struct trial *t = user;
+
+    if (ev->type != XFER_EV_FILE)
+        return;
+    t->verified = ev->outcome == XFER_DONE && ev->verified;
+    if (ev->text != NULL)
+        snprintf(t->why, sizeof t->why, "%s", ev->text);
+    if (ev->udp != NULL) {
+        t->blksize = ev->udp->blksize;
+        t->window = ev->udp->window;
+    }
+}
+
+static double now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+/* A connection that is lost is not tried again: that would hide it in the time. */
+static struct xfer_copy_opts options(struct trial *t)
+{
+    const struct compare_method *m = &t->method;
+
+    return (struct xfer_copy_opts){.net = {.family = t->family,
+                                           .bind_addr = t->bind[0] ? t->bind : NULL,
+                                           .timeout = 30,
+                                           .max_time = t->limit,
+                                           .congestion = m->congestion[0] ? m->congestion : NULL,
+                                           .stop = t->stop,
+                                           .on_event = on_event,
+                                           .user = t},
+                                   .jobs = m->streams,
+                                   .no_resume = true,
+                                   .no_preserve = true,
+                                   .udp = m->transport == COMPARE_UDP,
+                                   .blksize = m->blksize,
+                                   .window = m->window,
+                                   .discard = true};
+}
+
+static void put_port(struct trial *t)
+{
+    char *at = strstr(t->remote, "%u");
+    char rest[sizeof t->remote], digits[12];
+
+    if (at == NULL)
+        return;
+    snprintf(rest, sizeof rest, "%s", at + 2);
+    snprintf(digits, sizeof digits, "%u", t->port);
+    snprintf(at, sizeof t->remote - (size_t)(at - t->remote), "%s%s", digits, rest);
+}
+
+int trial_client(void *arg)
+{
+    struct trial *t = arg;
+    struct xfer_copy_opts o = options(t);
+    struct xfer_totals totals = {0};
+    const char *local = t->local, *remote = t->remote;
+    double begun;
+
+    if (t->dir[0] != '\0')
+        put_port(t);
+    begun = now();
+    t->err = t->direction == COMPARE_PUT ? xfer_put(&o, &local, 1, remote, &totals)
+                                         : xfer_get(&o, &remote, 1, NULL, &totals);
+    t->seconds = now() - begun;
+    t->cpu = cpu_seconds();
+    t->moved = totals.bytes_wire;
+    t->retransmits = totals.retransmits;
+    t->timeouts = totals.timeouts;
+    t->rtt = totals.rtt;
+    snprintf(t->congestion, sizeof t->congestion, "%s", totals.congestion);
+    t->told = true;
+    return 0;
+}
+
+/* ---- afterwards ---- */
+
+static enum compare_state state_of(const struct trial *t, char why[COMPARE_WHY_MAX])
+{
+    char moved[24];
+
+    if (t->server_err == -XFER_ECONGESTION || t->err == -XFER_ECONGESTION) {
+        snprintf(why, COMPARE_WHY_MAX, "it offers no %s here (try: sudo modprobe tcp_%s)",
+                 t->method.congestion, t->method.congestion);
+        return COMPARE_REFUSED;
+    }
+    if (t->server_err != 0) {
+        snprintf(why, COMPARE_WHY_MAX, "server: %.240s",
+                 t->note[0] ? t->note : xfer_strerror(t->server_err));
+        return COMPARE_FAILED;
+    }
+    if (!t->told || t->err == -XFER_EDEADLINE) {
+        snprintf(why, COMPARE_WHY_MAX, "%.3g s were over after %s", t->limit,
+                 compare_words_size(t->moved, moved, sizeof moved));
+        return COMPARE_UNFINISHED;
+    }
+    if (t->err == -XFER_ECANCELED) {
+        snprintf(why, COMPARE_WHY_MAX, "interrupted");
+        return COMPARE_UNFINISHED;
+    }
+    if (t->err != 0) {
+        snprintf(why, COMPARE_WHY_MAX, "%s", t->why[0] ? t->why : xfer_strerror(t->err));
+        return COMPARE_FAILED;
+    }
+    if (!t->verified)
+        snprintf(why, COMPARE_WHY_MAX, "not verified: the server tells no digest");
+    return t->verified ? COMPARE_DONE : COMPARE_FAILED;
+}
+
+void trial_result(const struct trial *t, struct compare_round *round)
+{
+    round->state = state_of(t, round->why);
+    round->verified = t->verified && round->state == COMPARE_DONE;
+    round->bytes = round->state == COMPARE_DONE ? t->bytes : t->moved;
+    round->seconds = t->seconds;
+    round->cpu_seconds = t->cpu + t->server_cpu;
+    round->retransmits = t->direction == COMPARE_PUT ? t->retransmits : t->resent;
+    round->timeouts = t->timeouts;
+    round->rtt = t->rtt;
+    snprintf(round->congestion, sizeof round->congestion, "%s", t->congestion);
+    round->blksize = t->blksize;
+    round->window = t->window;
+}

@@ -1,0 +1,237 @@
+#include "config.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "compare/link.h"
+#include "compare/method.h"
+#include "compare/spec.h"
+#include "compare/theory.h"
+#include "compare/words.h"
+
+/* The rows of one table, and what they say about each other. */
+struct view {
+    const struct compare_result *r;
+    struct compare_spec point;
+    const struct compare_row *waiting;  /* stop-and-wait, nearest to the default */
+    const struct compare_row *windowed; /* fastest of those with a window */
+    const struct compare_row *stream;   /* fastest over TCP */
+    const struct compare_row *fastest, *slowest;
+};
+
+char *compare_words_size(uint64_t bytes, char *out, size_t cap)
+{
+    static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double v = (double)bytes;
+    size_t i = 0;
+
+    for (; v >= 1024 && i < 4; i++)
+        v /= 1024;
+    snprintf(out, cap, v < 10 ? "%.3g %s" : v < 1000 ? "%.4g %s" : "%.0f %s", v, names[i]);
+    return out;
+}
+
+char *compare_words_setting(const struct compare_result *r, unsigned point, char *out, size_t cap)
+{
+    struct compare_spec s;
+    char why[COMPARE_WHY_MAX], size[24], link[400];
+    bool swept = r->spec->sweep.n > 0;
+
+    if (!compare_spec_point(r->spec, point, &s, why))
+        s = *r->spec;
+    snprintf(out, cap, "%s, %s", compare_words_size(s.size, size, sizeof size),
+             compare_link_text(&s.link, swept ? 0 : r->measured_rtt, link, sizeof link));
+    return out;
+}
+
+static const struct compare_method *method_of(const struct view *v, const struct compare_row *row)
+{
+    return &v->point.methods[row->method];
+}
+
+static const struct compare_row *faster(const struct compare_row *a, const struct compare_row *b)
+{
+    return a == NULL || b->bits_per_second > a->bits_per_second ? b : a;
+}
+
+static void look_at(struct view *v, const struct compare_row *row)
+{
+    const struct compare_method *m = method_of(v, row);
+
+    v->fastest = faster(v->fastest, row);
+    if (v->slowest == NULL || row->bits_per_second < v->slowest->bits_per_second)
+        v->slowest = row;
+    if (m->transport == COMPARE_TCP)
+        v->stream = faster(v->stream, row);
+    else if (m->window > 1)
+        v->windowed = faster(v->windowed, row);
+    else if (v->waiting == NULL || m->blksize == COMPARE_BLKSIZE)
+        v->waiting = row;
+}
+
+static struct view look(const struct compare_result *r, unsigned point,
+                        enum compare_direction direction)
+{
+    struct view v = {.r = r};
+    char why[COMPARE_WHY_MAX];
+
+    if (!compare_spec_point(r->spec, point, &v.point, why))
+        return v;
+    for (size_t i = 0; i < r->n_rows; i++)
+        if (r->rows[i].point == point && r->rows[i].direction == direction &&
+            r->rows[i].state == COMPARE_DONE && r->rows[i].bits_per_second > 0)
+            look_at(&v, &r->rows[i]);
+    return v;
+}
+
+/* Seconds as long as they need to be: 15.1 s, 0.50 s. */
+static void put_seconds(double s, FILE *f)
+{
+    fprintf(f, s < 0.1 ? "%.3f s" : s < 10 ? "%.2f s" : s < 100 ? "%.1f s" : "%.0f s", s);
+}
+
+static void put_blocks(const struct view *v, const struct compare_row *row, bool utf8, FILE *f)
+{
+    const struct compare_method *m = method_of(v, row);
+    struct theory_path p = theory_path(&v->point.link, row->direction);
+    double exchange = theory_exchange(&p, m->blksize);
+    uint64_t n = theory_blocks(row->bytes, m->blksize);
+
+    fprintf(f, "%llu blocks %s %.*f ms = ", (unsigned long long)n, utf8 ? "×" : "x",
+            exchange < .1 ? 1 : 0, 1e3 * exchange);
+    put_seconds((double)n * exchange, f);
+    fputc('.', f);
+}
+
+static bool has_loss(const struct view *v)
+{
+    return v->point.link.way[0].loss > 0 || v->point.link.way[1].loss > 0;
+}
+
+/* The lesson that the figures of this very run bear out, if any. */
+static void put_lesson(const struct view *v, FILE *f)
+{
+    const struct compare_row *w = v->windowed, *s = v->waiting, *t = v->stream;
+
+    if (w != NULL && t != NULL && has_loss(v) && w->bits_per_second > 1.2 * t->bits_per_second)
+        fprintf(f, " Window %u beats %s here only because it has no congestion control.",
+                method_of(v, w)->window, t->label);
+    else if (w != NULL && s != NULL && w->bits_per_second > 1.5 * s->bits_per_second)
+        fprintf(f, " Waiting is slow, not UDP: see window %u.", method_of(v, w)->window);
+    else if (s != NULL && t != NULL && t->bits_per_second > 1.5 * s->bits_per_second)
+        fprintf(f, " %s keeps the line busy instead, and takes 1/%.0f of the time for each byte.",
+                t->label, fmax(2, t->bits_per_second / s->bits_per_second));
+}
+
+static void put_contrast(const struct view *v, FILE *f)
+{
+    if (v->fastest == v->slowest)
+        return;
+    if (v->slowest->ratio < 1.05)
+        fprintf(f, "All methods are within %.0f %% of each other.",
+                ceil(100 * (v->slowest->ratio - 1)));
+    else
+        fprintf(f, "%s is %.*f times as fast as %s.", v->fastest->label,
+                v->slowest->ratio < 10 ? 1 : 0, v->slowest->ratio, v->slowest->label);
+}
+
+void compare_words_short(const struct compare_result *r, unsigned point,
+                         enum compare_direction direction, bool utf8, FILE *f)
+{
+    struct view v = look(r, point, direction);
+
+    if (v.fastest == NULL)
+        return;
+    if (v.waiting != NULL && compare_link_rtt(&v.point.link) > 0) {
+        put_blocks(&v, v.waiting, utf8, f);
+        put_lesson(&v, f);
+    } else {
+        put_contrast(&v, f);
+    }
+}
+
+static void explain_waiting(const struct view *v, FILE *f)
+{
+    const struct compare_row *row = v->waiting;
+
+    fprintf(f,
+            " Stop-and-wait sends one block and does nothing until its acknowledgment is back: ");
+    put_blocks(v, row, true, f);
+    fprintf(f, " It was measured at ");
+    put_seconds(row->median, f);
+    fprintf(f, " and used %.2g %% of the link's rate.", 100 * row->share);
+    if (row->timeouts > 0)
+        fprintf(f,
+                " %llu times it waited for a timeout, because a block or its acknowledgment was"
+                " lost.",
+                (unsigned long long)row->timeouts);
+}
+
+static void explain_window(const struct view *v, FILE *f)
+{
+    const struct compare_row *row = v->windowed;
+
+    fprintf(f, " With a window of %u blocks (RFC 7440) the wait is shared by as many blocks: ",
+            method_of(v, row)->window);
+    put_seconds(row->median, f);
+    if (v->waiting != NULL)
+        fprintf(f, ", %.1f times as fast, with the same datagrams over the same UDP",
+                row->bits_per_second / v->waiting->bits_per_second);
+    fputc('.', f);
+}
+
+static void explain_stream(const struct view *v, FILE *f)
+{
+    const struct compare_row *row = v->stream;
+
+    fprintf(f, " %s took ", row->label);
+    put_seconds(row->median, f);
+    if (row->share > 0)
+        fprintf(f, ", %.0f %% of the link's rate", 100 * row->share);
+    if (row->share > 0.8)
+        fprintf(f, ": its window grows with every acknowledgment until the line is never idle.");
+    else if (row->share > 0 && !has_loss(v))
+        fprintf(f, ": the file is short, and much of the time went by before its window had grown "
+                   "to what the line holds (slow start).");
+    else
+        fputc('.', f);
+    if (row->retransmits > 0)
+        fprintf(f, " It sent %llu segments again.", (unsigned long long)row->retransmits);
+    if (has_loss(v) && row->share > 0 && row->share < 0.5 && strstr(row->label, "bbr") == NULL)
+        fprintf(f, " Congestion control that is based on loss takes each lost packet for a full"
+                   " queue, and slows down: that is why it leaves the line idle here.");
+}
+
+/* Only a distance that is beyond the spread of the rounds is worth a word. */
+static void explain_distance(const struct view *v, FILE *f)
+{
+    for (size_t i = 0; i < v->r->n_rows; i++) {
+        const struct compare_row *row = &v->r->rows[i];
+        double off = row->median / row->theory - 1;
+
+        if (row->point == v->fastest->point && row->direction == v->fastest->direction &&
+            row->state == COMPARE_DONE && isfinite(off) && fabs(off) > 0.1)
+            fprintf(f, " %s took %.0f %% %s than the textbook predicts.", row->label,
+                    100 * fabs(off), off > 0 ? "longer" : "less");
+    }
+}
+
+void compare_words_long(const struct compare_result *r, unsigned point,
+                        enum compare_direction direction, FILE *f)
+{
+    struct view v = look(r, point, direction);
+
+    if (v.fastest == NULL) {
+        fprintf(f, "No method finished, so there is nothing to compare.");
+        return;
+    }
+    fprintf(f, "The fastest was %s with %.3g Mbit/s of file data.", v.fastest->label,
+            v.fastest->bits_per_second / 1e6);
+    if (v.waiting != NULL)
+        explain_waiting(&v, f);
+    if (v.windowed != NULL)
+        explain_window(&v, f);
+    if (v.stream != NULL)
+        explain_stream(&v, f);
+    explain_distance(&v, f);
+}

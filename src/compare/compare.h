@@ -119,7 +119,7 @@ struct compare_row {
     uint64_t packets, wire_bytes, dropped_loss, dropped_queue; /* both ways */
     uint64_t retransmits, timeouts;
     double theory; /* for `bytes`; NAN: none */
-    double ratio;  /* to the fastest, byte for byte */
+    double ratio;  /* to the fastest method, or value of a series; byte for byte */
 };
 
 /* What a whole run came to: all that renderers need. */

@@ -159,14 +159,14 @@ static bool make_row(const struct compare_spec *point, struct compare_row *row,
 }
 
 /* Byte for byte: a row that was cut is compared by its throughput. */
-static void set_ratios(struct compare_row *rows, size_t n)
+static void set_ratios(struct compare_row *rows, size_t n, bool series)
 {
     for (size_t i = 0; i < n; i++) {
         double best = 0;
 
         for (size_t k = 0; k < n; k++)
-            if (rows[k].point == rows[i].point && rows[k].direction == rows[i].direction &&
-                rows[k].bits_per_second > best)
+            if ((series || rows[k].point == rows[i].point) &&
+                rows[k].direction == rows[i].direction && rows[k].bits_per_second > best)
                 best = rows[k].bits_per_second;
         if (rows[i].bits_per_second > 0)
             rows[i].ratio = best / rows[i].bits_per_second;
@@ -195,6 +195,6 @@ size_t compare_rows(const struct compare_spec *s, const struct compare_round *ro
                 made += make_row(&point, &rows[made], rounds, n);
             }
     }
-    set_ratios(rows, made);
+    set_ratios(rows, made, compare_spec_series(s));
     return made;
 }

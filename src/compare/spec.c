@@ -146,6 +146,11 @@ size_t compare_spec_points(const struct compare_spec *s)
     return s->sweep.n > 0 ? s->sweep.n : 1;
 }
 
+bool compare_spec_series(const struct compare_spec *s)
+{
+    return s->sweep.n > 0 && s->n == 1;
+}
+
 bool compare_spec_point(const struct compare_spec *s, size_t i, struct compare_spec *out,
                         char why[COMPARE_WHY_MAX])
 {

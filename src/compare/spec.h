@@ -24,6 +24,10 @@ size_t compare_spec_points(const struct compare_spec *s);
 bool compare_spec_point(const struct compare_spec *s, size_t i, struct compare_spec *out,
                         char why[COMPARE_WHY_MAX]);
 
+/* Whether it is a sweep of one method: its values are compared with each other, not with methods.
+ */
+bool compare_spec_series(const struct compare_spec *s);
+
 /* Whether the whole can be run, every point of a sweep too. False with a reason in why. */
 bool compare_spec_check(const struct compare_spec *s, char why[COMPARE_WHY_MAX]);
 

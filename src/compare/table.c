@@ -40,16 +40,19 @@ static void put_wrapped(const char *text, size_t at, size_t indent, FILE *f)
 
 void compare_table_head(const struct compare_result *r, unsigned point, FILE *f)
 {
-    char setting[480], line[600], time[32];
+    const struct compare_sweep *w = &r->spec->sweep;
+    char value[120] = "", setting[480], line[720], time[32];
 
+    if (w->n > 0)
+        snprintf(value, sizeof value, "%s = %s: ", w->key, w->values[point]);
     compare_words_setting(r, point, setting, sizeof setting);
     if (r->estimate >= 60)
-        snprintf(line, sizeof line, "%s: about %s", setting,
+        snprintf(line, sizeof line, "%s%s: about %s", value, setting,
                  units_time(r->estimate, time, sizeof time));
     else if (r->estimate > 0)
-        snprintf(line, sizeof line, "%s: about %.0f s", setting, ceil(r->estimate));
+        snprintf(line, sizeof line, "%s%s: about %.0f s", value, setting, ceil(r->estimate));
     else
-        snprintf(line, sizeof line, "%s", setting);
+        snprintf(line, sizeof line, "%s%s", value, setting);
     put_wrapped(line, 0, 0, f);
     if (r->warning != NULL)
         put_wrapped(r->warning, 0, 0, f);
@@ -60,31 +63,38 @@ static int decimals(double v)
     return v < 0.1 ? 3 : v < 10 ? 2 : v < 100 ? 1 : 0;
 }
 
+/* Returns its columns. */
+static int put_range(const struct compare_row *row, int d, bool utf8, char *text, size_t cap)
+{
+    int n = snprintf(text, cap, "%.*f (%.*f%s%.*f)", d, row->median, d, row->min, utf8 ? "–" : "-",
+                     d, row->max);
+
+    return utf8 ? n - 2 : n;
+}
+
 /* Right-aligned in the columns that a printf of a UTF-8 string cannot count. */
 static void put_times(const struct compare_row *row, bool utf8, FILE *f)
 {
     char text[64];
     int d = decimals(row->median), n;
-    const char *dash = utf8 ? "–" : "-";
 
     if (row->rounds - row->failed == 1)
         n = snprintf(text, sizeof text, "%.*f (one round)", d, row->median);
     else
-        n = snprintf(text, sizeof text, "%.*f (%.*f%s%.*f)", d, row->median, d, row->min, dash, d,
-                     row->max);
-    if (row->rounds - row->failed > 1 && utf8)
-        n -= 2;
-    if (n > TIMES) /* the median alone, rather than a column out of place */
+        n = put_range(row, d, utf8, text, sizeof text);
+    if (n > TIMES && d > 0) /* a digit less, or the median alone: no column moves */
+        n = put_range(row, d - 1, utf8, text, sizeof text);
+    if (n > TIMES)
         n = snprintf(text, sizeof text, "%.*f", d, row->median);
     fprintf(f, "%s%*s", text, n < TIMES ? TIMES - n : 0, "");
 }
 
-static void put_label(const struct compare_row *row, FILE *f)
+static void put_label(const char *label, FILE *f)
 {
-    if (strlen(row->label) < LABEL)
-        fprintf(f, "%-*s", LABEL, row->label);
+    if (strlen(label) < LABEL)
+        fprintf(f, "%-*s", LABEL, label);
     else
-        fprintf(f, "%s\n%*s", row->label, LABEL, "");
+        fprintf(f, "%s\n%*s", label, LABEL, "");
 }
 
 /* Right-aligned, with a space before it: what is too long is told by its magnitude, so that no
@@ -124,7 +134,6 @@ static void put_failed(const struct compare_row *row, FILE *f)
     char text[COMPARE_WHY_MAX + 40];
 
     snprintf(text, sizeof text, "%s%s%s", words[row->state], row->why[0] ? ": " : "", row->why);
-    put_label(row, f);
     put_wrapped(text, LABEL, LABEL, f);
 }
 
@@ -153,15 +162,22 @@ static void put_row(const struct compare_row *row, bool utf8, FILE *f)
         put_failed(row, f);
         return;
     }
-    put_label(row, f);
     put_times(row, utf8, f);
     put_figures(row, f);
     put_remarks(row, f);
 }
 
-static bool shown(const struct compare_row *row, unsigned point, int direction)
+/* Of a series all points are shown in one table. */
+static bool shown(const struct compare_result *r, const struct compare_row *row, unsigned point,
+                  int direction)
 {
-    return row->point == point && (int)row->direction == direction;
+    return (row->point == point || compare_spec_series(r->spec)) &&
+           (int)row->direction == direction;
+}
+
+static const char *name_of(const struct compare_result *r, const struct compare_row *row)
+{
+    return compare_spec_series(r->spec) ? r->spec->sweep.values[row->point] : row->label;
 }
 
 /* Time for each byte, to the slowest: what was cut is as long as the whole would be. */
@@ -169,11 +185,14 @@ static void put_bars(const struct compare_result *r, unsigned point, int directi
                      FILE *f)
 {
     double slowest = 0;
+    unsigned bars = 0;
 
     for (size_t i = 0; i < r->n_rows; i++)
-        if (shown(&r->rows[i], point, direction) && r->rows[i].ratio > slowest)
-            slowest = r->rows[i].ratio;
-    if (slowest <= 0)
+        if (shown(r, &r->rows[i], point, direction) && r->rows[i].ratio > 0) {
+            bars++;
+            slowest = fmax(slowest, r->rows[i].ratio);
+        }
+    if (bars < 2)
         return;
     fputc('\n', f);
     for (size_t i = 0; i < r->n_rows; i++) {
@@ -181,9 +200,9 @@ static void put_bars(const struct compare_result *r, unsigned point, int directi
         double ratio = row->ratio;
         int n = (int)(BAR * ratio / slowest + 0.5);
 
-        if (!shown(row, point, direction) || ratio <= 0)
+        if (!shown(r, row, point, direction) || ratio <= 0)
             continue;
-        put_label(row, f);
+        put_label(name_of(r, row), f);
         for (int k = 0; k < (n > 0 ? n : 1); k++)
             fputs(utf8 ? "█" : "#", f);
         fprintf(f, " %.*fx\n", ratio < 9.95 ? 1 : 0, ratio);
@@ -199,7 +218,10 @@ static void put_words(const struct compare_result *r, unsigned point, int direct
 
     if (words == NULL)
         return;
-    compare_words_short(r, point, (enum compare_direction)direction, utf8, words);
+    if (compare_spec_series(r->spec))
+        compare_words_series(r, (enum compare_direction)direction, words);
+    else
+        compare_words_short(r, point, (enum compare_direction)direction, utf8, words);
     if (fclose(words) == 0 && n > 0) {
         fputc('\n', f);
         put_wrapped(text, 0, 0, f);
@@ -207,25 +229,41 @@ static void put_words(const struct compare_result *r, unsigned point, int direct
     free(text);
 }
 
+/* The one method of a series, without what its values set. */
+static void put_caption(const struct compare_result *r, FILE *f)
+{
+    const struct compare_sweep *w = &r->spec->sweep;
+    bool own = strcmp(w->key, "blksize") == 0 || strcmp(w->key, "window") == 0;
+
+    if (r->n_rows > 0)
+        fprintf(f, "%s, by %s\n", own ? "udp" : r->rows[0].label, w->key);
+}
+
 static void put_part(const struct compare_result *r, unsigned point, int direction, bool utf8,
                      FILE *f)
 {
     if (r->spec->direction == COMPARE_BOTH)
         fprintf(f, "%s:\n", direction == COMPARE_PUT ? "put" : "get");
-    fprintf(f, "%-*s%s%8s%6s%9s%8s%8s%7s\n", LABEL, "method",
-            utf8 ? "time s (min–max)" : "time s (min-max)", "Mbit/s", "link", "packets", "resent",
-            "theory", "ratio");
+    put_label(compare_spec_series(r->spec) ? r->spec->sweep.key : "method", f);
+    fprintf(f, "%s%8s%6s%9s%8s%8s%7s\n", utf8 ? "time s (min–max)" : "time s (min-max)", "Mbit/s",
+            "link", "packets", "resent", "theory", "ratio");
     for (size_t i = 0; i < r->n_rows; i++)
-        if (shown(&r->rows[i], point, direction))
+        if (shown(r, &r->rows[i], point, direction)) {
+            put_label(name_of(r, &r->rows[i]), f);
             put_row(&r->rows[i], utf8, f);
+        }
     put_bars(r, point, direction, utf8, f);
     put_words(r, point, direction, utf8, f);
 }
 
 void compare_table(const struct compare_result *r, bool utf8, FILE *f)
 {
-    for (unsigned point = 0; point < compare_spec_points(r->spec); point++) {
-        if (r->spec->sweep.n > 0) {
+    bool series = compare_spec_series(r->spec);
+
+    if (series)
+        put_caption(r, f);
+    for (unsigned point = 0; point < (series ? 1 : compare_spec_points(r->spec)); point++) {
+        if (r->spec->sweep.n > 0 && !series) {
             fprintf(f, "%s%s = %s\n", point > 0 ? "\n" : "", r->spec->sweep.key,
                     r->spec->sweep.values[point]);
         }
@@ -242,7 +280,7 @@ static void put_prediction(const struct compare_spec *s, size_t i, int direction
         theory_seconds(&s->link, &s->methods[i], "", (enum compare_direction)direction, s->size);
 
     compare_method_label(&s->methods[i], "", row.label);
-    put_label(&row, f);
+    put_label(row.label, f);
     if (isfinite(seconds))
         fprintf(f, "%9.*f%9.1f\n", decimals(seconds), seconds, 8e-6 * (double)s->size / seconds);
     else

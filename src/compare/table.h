@@ -8,10 +8,11 @@
 #include "compare/compare.h"
 
 /* The line above everything: the setting, and what it will take; for each point of a sweep its
- * own. With LF. */
+ * own, which begins with its value. With LF. */
 void compare_table_head(const struct compare_result *r, unsigned point, FILE *f);
 
-/* Table, bars and closing words of every point and direction. */
+/* Table, bars and closing words of every point and direction; of a sweep of one method one table, a
+ * row for each value. */
 void compare_table(const struct compare_result *r, bool utf8, FILE *f);
 
 /* Of --predict: theory alone, labelled so; no round is needed. */

@@ -83,7 +83,7 @@ double theory_window(const struct theory_path *p, uint64_t bytes, unsigned blksi
     double n = (double)theory_blocks(bytes, blksize), s = block_seconds(p, blksize);
     double share = p->rtt / window;
     double lost = 1 - pow(1 - p->loss, fragments(p, blksize + TFTP_HEADER));
-    double clean = n * (share + s);
+    double clean = ceil(n / window) * p->rtt + n * s;
 
     if (window == 1)
         return theory_stop_and_wait(p, bytes, blksize);

@@ -4,7 +4,7 @@
  * R is the round trip, s the time to send one packet of data with its headers, N the number of
  * blocks, q = 1 - (1 - p)^(fragments + 1) the chance that an exchange fails:
  *   stop-and-wait    N (R + s + s_ack + RTO q / (1 - 2q))
- *   window W         the larger of N (R/W + s) and N (max(R/W, s) + p R)
+ *   window W         the larger of ceil(N/W) R + N s and N (max(R/W, s) + p R)
  *   TCP              R + slow start's idle time + bytes at the line's rate + R
  *   TCP with loss    not before bytes / (1.22 MSS / (R sqrt(p))), Mathis et al. 1997; not for bbr
  */

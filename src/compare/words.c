@@ -119,7 +119,7 @@ static void put_lesson(const struct view *v, FILE *f)
     else if (w != NULL && s != NULL && w->bits_per_second > 1.5 * s->bits_per_second)
         fprintf(f, " Waiting is slow, not UDP: see window %u.", method_of(v, w)->window);
     else if (s != NULL && t != NULL && t->bits_per_second > 1.5 * s->bits_per_second)
-        fprintf(f, " %s keeps the line busy instead, and takes 1/%.0f of the time for each byte.",
+        fprintf(f, " %s does not wait for each answer: it takes 1/%.0f of the time for each byte.",
                 t->label, fmax(2, t->bits_per_second / s->bits_per_second));
 }
 
@@ -144,10 +144,39 @@ void compare_words_short(const struct compare_result *r, unsigned point,
         return;
     if (v.waiting != NULL && compare_link_rtt(&v.point.link) > 0) {
         put_blocks(&v, v.waiting, utf8, f);
+        if (v.waiting->timeouts > 0)
+            fprintf(f, " The rest went by waiting for %llu timeout%s.",
+                    (unsigned long long)v.waiting->timeouts, v.waiting->timeouts > 1 ? "s" : "");
         put_lesson(&v, f);
     } else {
         put_contrast(&v, f);
     }
+}
+
+void compare_words_series(const struct compare_result *r, enum compare_direction direction, FILE *f)
+{
+    const struct compare_row *fastest = NULL, *slowest = NULL;
+    const struct compare_sweep *w = &r->spec->sweep;
+
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const struct compare_row *row = &r->rows[i];
+
+        if (row->direction != direction || !(row->ratio > 0))
+            continue;
+        if (fastest == NULL || row->ratio < fastest->ratio)
+            fastest = row;
+        if (slowest == NULL || row->ratio > slowest->ratio)
+            slowest = row;
+    }
+    if (fastest == slowest)
+        return;
+    if (slowest->ratio < 1.05)
+        fprintf(f, "All values are within %.0f %% of each other.",
+                ceil(100 * (slowest->ratio - 1)));
+    else
+        fprintf(f, "With %s %s each byte takes %.*f times as long as with %s.", w->key,
+                w->values[slowest->point], slowest->ratio < 9.95 ? 1 : 0, slowest->ratio,
+                w->values[fastest->point]);
 }
 
 static void explain_waiting(const struct view *v, FILE *f)

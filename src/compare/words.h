@@ -12,6 +12,10 @@
 void compare_words_short(const struct compare_result *r, unsigned point,
                          enum compare_direction direction, bool utf8, FILE *f);
 
+/* The same of a sweep of one method, over all its values. */
+void compare_words_series(const struct compare_result *r, enum compare_direction direction,
+                          FILE *f);
+
 /* A paragraph for the report, plain text. */
 void compare_words_long(const struct compare_result *r, unsigned point,
                         enum compare_direction direction, FILE *f);

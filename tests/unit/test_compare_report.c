@@ -200,6 +200,67 @@ Test(compare_report, words_follow_the_figures)
                 "No method finished, so there is nothing to compare.");
 }
 
+/* Three values of one method: a table of values, not three tables of one row. */
+Test(compare_report, a_sweep_of_one_method_is_one_table)
+{
+    struct compare_round rounds[] = {TCP(1, 1), TCP(1, 2), TCP(1, 8.58), TCP(2, 8.5), TCP(3, 12)};
+    struct compare_result r;
+    char why[COMPARE_WHY_MAX];
+
+    spec.n = 1;
+    cr_assert(compare_spec_sweep(&spec, "rtt=1ms,20ms,80ms", why));
+    rounds[1].point = 1;
+    for (size_t i = 2; i < 5; i++)
+        rounds[i].point = 2;
+    r = result_of(rounds, 5);
+    cr_expect(compare_spec_series(&spec));
+    EXPECT_TEXT(
+        {
+            compare_table_head(&r, 1, f);
+            compare_table(&r, true, f);
+        },
+        "rtt = 20ms: 1 MiB, 20 Mbit/s, RTT 20 ms, no loss, seed 1\n"
+        "tcp (cubic), by rtt\n"
+        "rtt               time s (min–max)  Mbit/s  link  packets  resent  theory  ratio\n"
+        "1ms               1.00 (one round)     8.4   42%     1096       0    0.44    1.0\n"
+        "20ms              2.00 (one round)     4.2   21%     1096       0    0.50    2.0\n"
+        "80ms              8.6 (8.5–12.0)       1.0    5%     1096       0    0.82    8.6\n"
+        "\n"
+        "1ms               █████ 1.0x\n"
+        "20ms              █████████ 2.0x\n"
+        "80ms              ████████████████████████████████████████ 8.6x\n"
+        "\n"
+        "With rtt 80ms each byte takes 8.6 times as long as with 1ms.\n");
+}
+
+Test(compare_report, a_sweep_of_several_methods_compares_methods)
+{
+    struct compare_round rounds[] = {TCP(1, 1), WAITING(1, 4), TCP(1, 2)};
+    struct compare_result r;
+    char why[COMPARE_WHY_MAX];
+
+    cr_assert(compare_spec_sweep(&spec, "rtt=1ms,20ms", why));
+    rounds[1].timeouts = 3;
+    rounds[2].point = 1;
+    r = result_of(rounds, 3);
+    EXPECT_TEXT(
+        compare_table(&r, false, f),
+        "rtt = 1ms\n"
+        "method            time s (min-max)  Mbit/s  link  packets  resent  theory  ratio\n"
+        "tcp (cubic)       1.00 (one round)     8.4   42%     1096       0    0.44    1.0\n"
+        "udp stop-and-wait 4.00 (one round)     2.1   10%     1474       0    1.17    4.0\n"
+        "\n"
+        "tcp (cubic)       ########## 1.0x\n"
+        "udp stop-and-wait ######################################## 4.0x\n"
+        "\n"
+        "735 blocks x 1.6 ms = 1.17 s. The rest went by waiting for 3 timeouts. tcp\n"
+        "(cubic) does not wait for each answer: it takes 1/4 of the time for each byte.\n"
+        "\n"
+        "rtt = 20ms\n"
+        "method            time s (min-max)  Mbit/s  link  packets  resent  theory  ratio\n"
+        "tcp (cubic)       2.00 (one round)     4.2   21%     1096       0    0.50    1.0\n");
+}
+
 Test(compare_report, json)
 {
     struct compare_result r = result_of(made_up, 7);

@@ -44,6 +44,8 @@ Test(compare_theory, closed_forms)
     cr_expect_float_eq(seconds(FAST, "udp", 256 * KIB), 9.22, .005);
     cr_expect_float_eq(seconds(FAST, "udp:blksize=8192", 256 * KIB - 1), 1.62, .005);
     cr_expect_float_eq(seconds(FAST, "udp:window=64", 4 * MIB), 2.64, .005);
+    /* Two windows of 64 for 92 blocks: two round trips, not 1.4. */
+    cr_expect_float_eq(seconds(FAST, "udp:window=64", 128 << 10), 2 * .05 + 92 * .0001168, 1e-6);
     cr_expect_float_eq(theory_tcp(&p, 4 * MIB, 1, p.rtt / 2), 0.65, .005);
     cr_expect_float_eq(seconds(FAST ",loss=3%", "tcp", 4 * MIB), 20.6, .05);
     cr_expect_float_eq(seconds(FAST ",loss=3%", "tcp*4", 4 * MIB), 20.6 / 4, .05);

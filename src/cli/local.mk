@@ -11,6 +11,9 @@ libcli_a_SOURCES = \
 	src/cli/cmd_put.c \
 	src/cli/cmd_serve.c \
 	src/cli/cmd_compare.c \
+	src/cli/compare_ask.c \
+	src/cli/compare_job.h \
+	src/cli/compare_tell.c \
 	src/cli/listing.c \
 	src/cli/listing.h \
 	src/cli/log.c \

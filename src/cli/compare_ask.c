@@ -1,0 +1,236 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/escape.h"
+#include "cli/client.h"
+#include "cli/compare_job.h"
+#include "cli/signals.h"
+#include "compare/link.h"
+#include "compare/spec.h"
+
+/* ---- what is asked for ---- */
+
+static bool set_link(const struct compare_options *o, struct compare_link *l, char *why)
+{
+    const struct {
+        const char *key, *value;
+    } t[] = {{"rtt", o->rtt},         {"rate", o->rate},           {"loss", o->loss},
+             {"jitter", o->jitter},   {"reorder", o->reorder},     {"queue", o->queue},
+             {"corrupt", o->corrupt}, {"duplicate", o->duplicate}, {"mtu", o->mtu},
+             {"seed", o->seed}};
+
+    if (o->link != NULL && !compare_link_parse(o->link, l, why))
+        return false;
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++)
+        if (t[i].value != NULL && !compare_link_set(l, t[i].key, t[i].value, NULL, why))
+            return false;
+    l->mend = o->mend;
+    if (o->mend && l->way[0].corrupt + l->way[1].corrupt == 0)
+        snprintf(why, COMPARE_WHY_MAX, "--mend goes with --corrupt");
+    return !o->mend || l->way[0].corrupt + l->way[1].corrupt > 0;
+}
+
+static bool is_about_link(const struct compare_options *o)
+{
+    return o->link != NULL || o->rtt != NULL || o->rate != NULL || o->loss != NULL ||
+           o->jitter != NULL || o->reorder != NULL || o->duplicate != NULL || o->corrupt != NULL ||
+           o->queue != NULL || o->mtu != NULL || o->mend;
+}
+
+static bool set_spec(const struct compare_options *o, struct compare_spec *s, char *why)
+{
+    bool given = false;
+
+    compare_spec_default(s);
+    if (o->direction != 0)
+        s->direction = (enum compare_direction)(o->direction - 1);
+    if (o->rounds != 0)
+        s->rounds = o->rounds;
+    s->max_time = o->max_time;
+    for (size_t i = 0; i < o->methods.n; i++)
+        if (!compare_spec_method(s, o->methods.items[i], &given, why))
+            return false;
+    return set_link(o, &s->link, why) && (o->size == NULL || compare_spec_size(s, o->size, why)) &&
+           (o->sweep == NULL || compare_spec_sweep(s, o->sweep, why));
+}
+
+/* An upload is one stream of bytes; several connections share a download alone. */
+static bool check_streams(const struct compare_spec *s, char *why)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->methods[i].streams > 1 && s->direction != COMPARE_GET) {
+            snprintf(why, COMPARE_WHY_MAX,
+                     "tcp*%u: several connections share a file to get alone: --direction get",
+                     s->methods[i].streams);
+            return false;
+        }
+    return true;
+}
+
+/* ---- operands ---- */
+
+static int take_file(const struct cmd *c, struct job *job, const char *name)
+{
+    char shown[256];
+    struct stat sb;
+
+    escape_show(name, strlen(name), shown, sizeof shown);
+    if (job->o->size != NULL || strcmp(job->spec.sweep.key, "size") == 0)
+        return cmd_wrong(c, "%s has the size that it has: --size goes without FILE", shown);
+    if (stat(name, &sb) < 0 || access(name, R_OK) < 0) {
+        fprintf(stderr, "xfer: %s: %s\n", shown, xfer_strerror(-errno));
+        return EXIT_LOCAL;
+    }
+    if (!S_ISREG(sb.st_mode) || sb.st_size == 0) {
+        fprintf(stderr, "xfer: %s: %s\n", shown,
+                S_ISREG(sb.st_mode) ? "is empty: there is nothing to compare"
+                                    : xfer_strerror(S_ISDIR(sb.st_mode) ? -EISDIR : -XFER_ENOTREG));
+        return EXIT_LOCAL;
+    }
+    job->file = name;
+    job->spec.size = (uint64_t)sb.st_size;
+    return -1;
+}
+
+static int take_remote(const struct cmd *c, struct job *job, const char *text)
+{
+    bool to_directory = text[strlen(text) - 1] == '/', tftp;
+    struct compare_spec *s = &job->spec;
+    int status, rc = client_is_remote(c, text, &tftp, &status);
+
+    if (rc < 0)
+        return status;
+    if (tftp)
+        return cmd_wrong(c, "compare talks TCP and UDP to an xfer server: HOST:/PATH");
+    if (is_about_link(job->o) || job->o->pcap != NULL || job->o->trace || s->sweep.n > 0)
+        return cmd_wrong(c, "options of the emulated link go without a remote");
+    if (to_directory && job->o->direction != 0 && s->direction != COMPARE_PUT)
+        return cmd_wrong(c, "to get, name a file over there: %s needs no slash at its end", text);
+    if (!to_directory && (job->file != NULL || job->o->direction == COMPARE_PUT + 1))
+        return cmd_wrong(c, "to put, name a directory over there: end the remote with a slash");
+    s->direction = to_directory ? COMPARE_PUT : COMPARE_GET;
+    s->link = (struct compare_link){.mtu = COMPARE_MTU, .seed = s->link.seed};
+    job->remote = text;
+    return -1;
+}
+
+static int take_operands(const struct cmd *c, struct job *job, const struct operands *ops)
+{
+    for (size_t i = 0; i < ops->n; i++) {
+        bool tftp;
+        int status, rc = client_is_remote(c, ops->items[i], &tftp, &status);
+
+        if (rc < 0)
+            return status;
+        if (i > 1 || (rc == 0 && i > 0) || (rc == 1 && job->remote != NULL))
+            return cmd_wrong(c, "takes one FILE and one REMOTE such as nas:/dir/");
+        status = rc == 0 ? take_file(c, job, ops->items[i]) : take_remote(c, job, ops->items[i]);
+        if (status >= 0)
+            return status;
+    }
+    return -1;
+}
+
+static int check_output(const struct cmd *c, const struct compare_options *o)
+{
+    if (o->json && o->csv)
+        return cmd_wrong(c, "--json and --csv cannot share standard output");
+    if (o->predict && (o->json || o->csv || o->check))
+        return cmd_wrong(c, "--predict goes alone");
+    if (o->check && (o->json || o->csv))
+        return cmd_wrong(c, "--check goes alone");
+    if (o->trace && (o->json || o->csv))
+        return cmd_wrong(c, "--trace and --%s cannot share standard output",
+                         o->json ? "json" : "csv");
+    return -1;
+}
+
+/* All that can be known to be wrong, before anything runs. -1 to go on, else the exit status. */
+static int check_link_settings(const struct cmd *c, const struct job *job)
+{
+    struct compare_spec point;
+    struct link_settings settings;
+    struct link_problem p;
+    char why[COMPARE_WHY_MAX];
+
+    for (size_t i = 0; i < compare_spec_points(&job->spec); i++) {
+        if (!compare_spec_point(&job->spec, i, &point, why))
+            return cmd_wrong(c, "%s", why);
+        place_settings(&point.link, 0, &settings);
+        if (link_settings_check(&settings, &p) < 0)
+            return cmd_wrong(c, "%s", p.why);
+    }
+    return -1;
+}
+
+static int check(const struct cmd *c, struct job *job)
+{
+    char why[COMPARE_WHY_MAX];
+
+    if (job->o->ipv4 && job->o->ipv6)
+        return cmd_wrong(c, "-4 and -6 exclude each other");
+    if (job->o->pcap != NULL && !job->spec.link.emulated)
+        return cmd_wrong(c, "--pcap is of the emulated link");
+    if (job->o->trace && !job->spec.link.emulated)
+        return cmd_wrong(c, "--trace is of the emulated link");
+    if (!compare_spec_check(&job->spec, why) || !check_streams(&job->spec, why))
+        return cmd_wrong(c, "%s", why);
+    return job->spec.link.emulated ? check_link_settings(c, job) : -1;
+}
+
+static void on_entry(void *user, const struct xfer_event *ev)
+{
+    uint64_t *size = user;
+
+    if (ev->type == XFER_EV_ENTRY && ev->entry.type == 'f')
+        *size = ev->entry.size;
+}
+
+int compare_ask_size(struct job *job, struct xfer_stop *stop)
+{
+    const struct compare_options *o = job->o;
+    uint64_t size = 0;
+    struct xfer_list_opts l = {.net = {.family = o->ipv4   ? 4
+                                                 : o->ipv6 ? 6
+                                                           : 0,
+                                       .bind_addr = o->bind_addr,
+                                       .timeout = 30,
+                                       .max_time = o->max_time,
+                                       .stop = stop,
+                                       .on_event = on_entry,
+                                       .user = &size}};
+    char shown[256];
+    int rc;
+
+    if (job->remote == NULL || job->spec.direction != COMPARE_GET)
+        return -1;
+    rc = xfer_list(&l, job->remote, NULL);
+    if (rc == 0 && size > 0) {
+        job->spec.size = size;
+        return -1;
+    }
+    if (signals_caught())
+        return 128 + signals_caught();
+    fprintf(stderr, "xfer: %s: %s\n",
+            escape_show(job->remote, strlen(job->remote), shown, sizeof shown),
+            rc != 0 ? xfer_strerror(rc) : "no file with anything in it");
+    return rc != 0 ? xfer_exit_status(rc) : EXIT_LOCAL;
+}
+
+int compare_ask(const struct cmd *c, const struct operands *ops, struct job *job)
+{
+    char why[COMPARE_WHY_MAX];
+    int status = check_output(c, job->o);
+
+    if (status >= 0)
+        return status;
+    if (!set_spec(job->o, &job->spec, why))
+        return cmd_wrong(c, "%s", why);
+    status = take_operands(c, job, ops);
+    return status < 0 ? check(c, job) : status;
+}

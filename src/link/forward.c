@@ -20,7 +20,9 @@
 enum { SLOTS = 1 << 16, AT_ONCE = 64 };
 #define NS_PER_S INT64_C(1000000000)
 #define SLICE (NS_PER_S / 10000)
-#define DRAIN_MAX (5 * NS_PER_S) /* then what is left arrives at once */
+#define SPIN_MAX (NS_PER_S / 5000) /* a timer wakes us up to so late */
+#define SPIN_SHARE 10              /* one part in so many of the time, at most */
+#define DRAIN_MAX (5 * NS_PER_S)   /* then what is left arrives at once */
 
 /* A packet on its way. */
 struct held {
@@ -45,6 +47,7 @@ struct forwarder {
     struct forward_records *records;
     enum state state;
     int64_t begun, real_to_mono, drain_until;
+    int64_t may_spin, may_spin_at; /* ns, and when that was reckoned */
 };
 
 static int64_t now_of(clockid_t clock)
@@ -309,18 +312,54 @@ static void obey(struct forwarder *f)
     answer(f, &a);
 }
 
-static void wait_for_work(struct forwarder *f, bool busy)
+/* Sleeps until something comes, or for `left` ns. */
+static void sleep_for(struct forwarder *f, int64_t left)
 {
     struct pollfd fds[] = {{.fd = f->control, .events = POLLIN},
                            {.fd = f->way[0].from->fd, .events = POLLIN},
                            {.fd = f->way[1].from->fd, .events = POLLIN}};
-    int64_t due = next_due(f), left = busy ? 0 : due == INT64_MAX ? NS_PER_S : due - now();
     struct timespec ts;
 
     left = left < 0 ? 0 : left > NS_PER_S ? NS_PER_S : left;
     ts = (struct timespec){.tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S};
     if (ppoll(fds, 3, &ts, NULL) > 0 && fds[0].revents)
         obey(f);
+}
+
+/* How long we may spin: what the share has given since, no more than one wait needs. */
+static int64_t spin_allowance(struct forwarder *f)
+{
+    int64_t t = now();
+
+    f->may_spin += (t - f->may_spin_at) / SPIN_SHARE;
+    f->may_spin = f->may_spin > 2 * SPIN_MAX ? 2 * SPIN_MAX : f->may_spin;
+    f->may_spin_at = t;
+    return f->may_spin < SPIN_MAX ? f->may_spin : SPIN_MAX;
+}
+
+/* The last moments before a packet is due: no timer is as exact as looking at the clock. */
+static void spin_until(struct forwarder *f, int64_t due)
+{
+    struct port_frame in;
+    int64_t begun = now(), t = begun;
+
+    while (t < due && first_port(f, &in) < 0)
+        t = now();
+    f->may_spin -= t - begun;
+}
+
+static void wait_for_work(struct forwarder *f, bool busy)
+{
+    int64_t due = next_due(f), spin = due == INT64_MAX ? 0 : spin_allowance(f);
+
+    if (busy)
+        sleep_for(f, 0);
+    else if (due == INT64_MAX)
+        sleep_for(f, NS_PER_S);
+    else if (due - now() > spin)
+        sleep_for(f, due - now() - spin);
+    else
+        spin_until(f, due);
 }
 
 /* A short slice is served sooner on a busy machine (Linux 6.12; older kernels take no notice). */

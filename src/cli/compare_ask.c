@@ -29,17 +29,17 @@ static bool set_link(const struct compare_options *o, struct compare_link *l, ch
     for (size_t i = 0; i < sizeof t / sizeof *t; i++)
         if (t[i].value != NULL && !compare_link_set(l, t[i].key, t[i].value, NULL, why))
             return false;
-    l->mend = o->mend;
-    if (o->mend && l->way[0].corrupt + l->way[1].corrupt == 0)
-        snprintf(why, COMPARE_WHY_MAX, "--mend goes with --corrupt");
-    return !o->mend || l->way[0].corrupt + l->way[1].corrupt > 0;
+    l->fix_checksums = o->fix_checksums;
+    if (o->fix_checksums && l->way[0].corrupt + l->way[1].corrupt == 0)
+        snprintf(why, COMPARE_WHY_MAX, "--fix-checksums goes with --corrupt");
+    return !o->fix_checksums || l->way[0].corrupt + l->way[1].corrupt > 0;
 }
 
 static bool is_about_link(const struct compare_options *o)
 {
     return o->link != NULL || o->rtt != NULL || o->rate != NULL || o->loss != NULL ||
            o->jitter != NULL || o->reorder != NULL || o->duplicate != NULL || o->corrupt != NULL ||
-           o->queue != NULL || o->mtu != NULL || o->mend;
+           o->queue != NULL || o->mtu != NULL || o->fix_checksums;
 }
 
 static bool set_spec(const struct compare_options *o, struct compare_spec *s, char *why)

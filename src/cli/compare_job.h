@@ -7,7 +7,7 @@
 #include "compare/run.h"
 
 struct compare_options {
-    bool quiet, verbose, json, csv, check, predict, trace, mend, ipv4, ipv6;
+    bool quiet, verbose, json, csv, check, predict, trace, fix_checksums, ipv4, ipv6;
     double max_time;
     unsigned rounds;
     int direction; /* enum compare_direction, plus 1; 0: not given */

@@ -42,8 +42,8 @@ struct compare_link {
     bool emulated;               /* else the loopback device, or a real network */
     struct compare_way way[2];
     unsigned mtu;
-    bool mtu_given; /* asked for: then blocks must fit it whole */
-    bool mend;      /* checksums of corrupted packets are mended: only a digest finds them */
+    bool mtu_given;     /* asked for: then blocks must fit it whole */
+    bool fix_checksums; /* checksums of corrupted packets are fixed: only a digest finds them */
     uint64_t seed;
 };
 

@@ -332,8 +332,8 @@ char *compare_link_text(const struct compare_link *l, double measured_rtt, char 
             wbuf_str(&w, ", no loss");
         put_chance(&w, "loss", up->loss, down->loss);
         put_chance(&w, "duplicates", up->duplicate, down->duplicate);
-        put_chance(&w, l->mend ? "corrupted with checksums mended" : "corrupted", up->corrupt,
-                   down->corrupt);
+        put_chance(&w, l->fix_checksums ? "corrupted with checksums fixed" : "corrupted",
+                   up->corrupt, down->corrupt);
         put_chance(&w, "reordered", up->reorder, down->reorder);
         if (l->mtu != COMPARE_MTU) {
             snprintf(text, sizeof text, ", MTU %u", l->mtu);

@@ -38,10 +38,10 @@ void place_settings(const struct compare_link *l, size_t records, struct link_se
             .loss = w->loss,
             .duplicate = w->duplicate,
             .corrupt = w->corrupt,
-            .mend = l->mend,
+            .fix_checksum = l->fix_checksums,
             .reorder = w->reorder,
             /* As much later as the way takes, but so much that later packets can overtake it. */
-            .reorder_by = delay > MS ? delay : MS,
+            .reorder_delay = delay > MS ? delay : MS,
             .queue = w->queue > 0              ? w->queue
                      : product > (double)least ? (uint64_t)product
                                                : least};

@@ -25,8 +25,8 @@ struct theory_path theory_path(const struct compare_link *l, enum compare_direct
         .rtt = compare_link_rtt(l) + (data->jitter + ack->jitter) / 2,
         .rate = (double)data->rate,
         .ack_rate = (double)ack->rate,
-        .loss = 1 - (1 - data->loss) * (1 - (l->mend ? 0 : data->corrupt)),
-        .ack_loss = 1 - (1 - ack->loss) * (1 - (l->mend ? 0 : ack->corrupt)),
+        .loss = 1 - (1 - data->loss) * (1 - (l->fix_checksums ? 0 : data->corrupt)),
+        .ack_loss = 1 - (1 - ack->loss) * (1 - (l->fix_checksums ? 0 : ack->corrupt)),
         /* The mean deviation of the sum of two uniform numbers is a third of their range. */
         .spread = (data->jitter + ack->jitter) / 2 / 3,
         .mtu = l->mtu,

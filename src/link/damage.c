@@ -58,7 +58,7 @@ static unsigned amended(unsigned sum, unsigned before, unsigned after)
     return ~v & 0xffff;
 }
 
-bool damage_mend(uint8_t *packet, size_t n, uint32_t bit)
+bool damage_flip_fixed(uint8_t *packet, size_t n, uint32_t bit)
 {
     size_t from, sum;
 
@@ -75,8 +75,8 @@ bool damage_mend(uint8_t *packet, size_t n, uint32_t bit)
     if (old == 0 && packet[9] == PROTO_UDP)
         return true; /* it has none */
 
-    unsigned mended = amended(old, before, before ^ flipped);
+    unsigned fixed = amended(old, before, before ^ flipped);
 
-    put16(packet + sum, mended == 0 && packet[9] == PROTO_UDP ? 0xffff : mended);
+    put16(packet + sum, fixed == 0 && packet[9] == PROTO_UDP ? 0xffff : fixed);
     return true;
 }

@@ -34,7 +34,7 @@ struct way {
     struct port *from, *to;
     struct linkq q;
     struct hist lateness;
-    uint64_t backlog_sum, mended_not, hidden;
+    uint64_t backlog_sum, not_damaged, hidden;
     int64_t last; /* time of the last packet taken */
 };
 
@@ -69,7 +69,7 @@ static uint8_t what_happened(const struct linkq *q)
 {
     return (uint8_t)((q->last.more ? LINK_DUPLICATED : 0) |
                      (q->last.flip >= 0 ? LINK_CORRUPTED : 0) |
-                     (q->last_held ? LINK_HELD_BACK : 0));
+                     (q->last_reordered ? LINK_REORDERED : 0));
 }
 
 static void record(struct forwarder *f, unsigned side, const struct port_frame *in, int64_t time,
@@ -174,10 +174,10 @@ static void damage(struct way *w, struct held *h, const struct linkq_packet *p)
 
     if (p->flip < 0 || p->copy) /* both are one memory, which is damaged by now */
         return;
-    if (!p->mend)
+    if (!p->fix_checksum)
         damage_flip(packet, p->len, (uint32_t)p->flip);
     else
-        w->mended_not += !damage_mend(packet, p->len, (uint32_t)p->flip);
+        w->not_damaged += !damage_flip_fixed(packet, p->len, (uint32_t)p->flip);
 }
 
 static void deliver(struct way *w, int64_t until)
@@ -214,9 +214,9 @@ static void begin(struct forwarder *f, uint64_t seed)
                                       .loss = p->loss,
                                       .duplicate = p->duplicate,
                                       .corrupt = p->corrupt,
-                                      .mend = p->mend,
+                                      .fix_checksum = p->fix_checksum,
                                       .reorder = p->reorder,
-                                      .reorder_by = p->reorder_by,
+                                      .reorder_delay = p->reorder_delay,
                                       .queue = p->queue,
                                       .seed = seed,
                                       .direction = side};
@@ -224,7 +224,7 @@ static void begin(struct forwarder *f, uint64_t seed)
 
         linkq_init(&w->q, &params, w->q.heap, SLOTS);
         memset(&w->lateness, 0, sizeof w->lateness);
-        w->backlog_sum = w->mended_not = w->hidden = 0;
+        w->backlog_sum = w->not_damaged = w->hidden = 0;
         port_hidden_drops(w->from);
     }
     if (f->records)
@@ -245,7 +245,7 @@ static struct link_counts counted(struct way *w)
                                 .dropped_loss = c->dropped_loss,
                                 .dropped_pool = c->dropped_full,
                                 .duplicated = c->duplicated,
-                                .corrupted = c->corrupted - w->mended_not,
+                                .corrupted = c->corrupted - w->not_damaged,
                                 .reordered = c->reordered,
                                 .backlog_max = c->queued_high,
                                 .backlog_mean =

@@ -53,10 +53,10 @@ struct link_path {
     int64_t jitter; /* uniform in [0, jitter), added; order is kept */
     double loss;    /* after the queue, so that lost packets take their time on the line */
     double duplicate;
-    double corrupt; /* one bit flipped: checksums find it */
-    bool mend;      /* the checksum mended: only a digest finds it */
-    double reorder; /* held back by reorder_by, so that later ones overtake it */
-    int64_t reorder_by;
+    double corrupt;    /* one bit flipped: checksums find it */
+    bool fix_checksum; /* the checksum fits again: only a digest finds it */
+    double reorder;    /* held back by reorder_delay, so that later ones overtake it */
+    int64_t reorder_delay;
     uint64_t queue; /* bytes that may wait for the rate; 0: no limit */
 };
 
@@ -144,7 +144,7 @@ bool link_is_trustworthy(const struct link_settings *s, const struct link_stats 
 #define LINK_SNAP 216
 
 enum link_fate { LINK_PASSED, LINK_LOST_IN_QUEUE, LINK_LOST_BY_CHANCE, LINK_LOST_POOL };
-enum { LINK_DUPLICATED = 1, LINK_CORRUPTED = 2, LINK_HELD_BACK = 4 };
+enum { LINK_DUPLICATED = 1, LINK_CORRUPTED = 2, LINK_REORDERED = 4 };
 
 struct link_record {
     int64_t time;    /* CLOCK_MONOTONIC: when it entered */

@@ -133,20 +133,20 @@ static int64_t arrival(struct linkq *q, uint64_t packet, int64_t left)
 
     if (due < q->last_due)
         due = q->last_due;
-    q->last_held = happens(q, CHANCE_REORDER, packet, q->p.reorder);
-    if (q->last_held)
-        return due + q->p.reorder_by;
+    q->last_reordered = happens(q, CHANCE_REORDER, packet, q->p.reorder);
+    if (q->last_reordered)
+        return due + q->p.reorder_delay;
     q->last_due = due;
     return due;
 }
 
 static void add(struct linkq *q, struct linkq_packet *p, uint64_t packet)
 {
-    q->counts.reordered += q->last_held;
+    q->counts.reordered += q->last_reordered;
     if (p->len > 0 && happens(q, CHANCE_CORRUPT, packet, q->p.corrupt)) {
         q->counts.corrupted++;
         p->flip = (int32_t)(draw(q, CHANCE_BIT, packet) % (p->len * UINT64_C(8)));
-        p->mend = q->p.mend;
+        p->fix_checksum = q->p.fix_checksum;
     }
     if (!happens(q, CHANCE_DUPLICATE, packet, q->p.duplicate) || q->cap - q->n < 2) {
         heap_add(q, p);

@@ -23,11 +23,11 @@ struct linkq_params {
     int64_t jitter; /* ns, uniform in [0, jitter), added; order is kept */
     double loss;    /* chances, 0 to 1 */
     double duplicate;
-    double corrupt;     /* one bit flipped */
-    bool mend;          /* and the checksum made to fit, so that no network layer sees it */
-    double reorder;     /* held back by reorder_by, so that later ones overtake it */
-    int64_t reorder_by; /* ns, added, never removed */
-    uint64_t queue;     /* bytes that may wait for the rate; 0: no limit */
+    double corrupt;        /* one bit flipped */
+    bool fix_checksum;     /* and the checksum made to fit, so that no network layer sees it */
+    double reorder;        /* held back by reorder_delay, so that later ones overtake it */
+    int64_t reorder_delay; /* ns, added, never removed */
+    uint64_t queue;        /* bytes that may wait for the rate; 0: no limit */
     uint64_t seed;
     unsigned direction; /* 0 or 1 */
 };
@@ -40,10 +40,10 @@ struct linkq_packet {
     uint64_t seq; /* ties are first come, first served */
     void *handle;
     uint32_t len;
-    int32_t flip; /* bit to flip on arrival; -1: none */
-    bool mend;    /* and the checksum with it */
-    bool more;    /* a duplicate follows: the handle comes once more */
-    bool copy;    /* it is that duplicate */
+    int32_t flip;      /* bit to flip on arrival; -1: none */
+    bool fix_checksum; /* and the checksum fixed with it */
+    bool more;         /* a duplicate follows: the handle comes once more */
+    bool copy;         /* it is that duplicate */
 };
 
 struct linkq_counts {
@@ -60,8 +60,8 @@ struct linkq {
     int64_t last_due; /* of the packets in order */
     uint64_t packets, seq;
     struct linkq_packet
-        last;       /* as linkq_push sent it, or would have: for those who keep a record */
-    bool last_held; /* and whether reordering held it back */
+        last;            /* as linkq_push sent it, or would have: for those who keep a record */
+    bool last_reordered; /* and whether reordering held it back */
     struct linkq_counts counts;
 };
 

@@ -267,8 +267,8 @@ static int measure_rtt(struct link *link, struct probe *p, struct link_measure *
 
     ret->rtt_expected =
         one_way(&path[0], ECHO_BYTES + HEADERS) + one_way(&path[1], ECHO_BYTES + HEADERS);
-    p->wait = 2 * ret->rtt_expected + path[0].jitter + path[1].jitter + path[0].reorder_by +
-              path[1].reorder_by + PATIENCE;
+    p->wait = 2 * ret->rtt_expected + path[0].jitter + path[1].jitter + path[0].reorder_delay +
+              path[1].reorder_delay + PATIENCE;
     fits = LINK_SEC / (ret->rtt_expected + 1);
     p->count = fits > ECHOES_MAX ? ECHOES_MAX : fits < ECHOES_MIN ? ECHOES_MIN : (unsigned)fits;
     err = link_begin(link, 0);
@@ -298,7 +298,7 @@ static int measure_rate(struct link *link, struct probe *p, enum link_side side,
     n = path->rate / 8 * (uint64_t)TRAIN_TIME / (uint64_t)LINK_SEC / (p->bytes + HEADERS);
     p->count = n < TRAIN_MIN ? TRAIN_MIN : n > TRAIN_MAX ? TRAIN_MAX : (unsigned)n;
     p->rate = 0;
-    p->wait = PATIENCE + 2 * one_way(path, p->bytes + HEADERS) + path->jitter + path->reorder_by;
+    p->wait = PATIENCE + 2 * one_way(path, p->bytes + HEADERS) + path->jitter + path->reorder_delay;
     err = link_begin(link, 0);
     if (!err)
         err = together(link, p, !side, take_train, send_train,

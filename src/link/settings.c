@@ -42,11 +42,11 @@ static bool is_path(const struct link_path *w, uint32_t mtu, struct link_problem
         !is_chance(w->reorder))
         return say(p, "a chance of loss, duplication, corruption or reordering is from 0 to less "
                       "than 100%%");
-    if (!is_time(w->delay) || !is_time(w->jitter) || !is_time(w->reorder_by))
+    if (!is_time(w->delay) || !is_time(w->jitter) || !is_time(w->reorder_delay))
         return say(p, "a delay is from 0 to an hour");
     if (w->rate > 0 && w->rate < 1000)
         return say(p, "a rate is at least 1 kbit/s");
-    if (w->reorder > 0 && w->reorder_by == 0)
+    if (w->reorder > 0 && w->reorder_delay == 0)
         return say(p, "reordering needs a time to hold packets back");
     if (w->queue > 0 && w->queue < mtu)
         return say(p, "the queue, of %llu bytes, is smaller than a packet, of %u",
@@ -125,7 +125,7 @@ const char *link_record_comment(const struct link_record *r)
         return "corrupted on the way";
     if (r->what & LINK_DUPLICATED)
         return "duplicated on the way";
-    return r->what & LINK_HELD_BACK ? "held back on the way" : NULL;
+    return r->what & LINK_REORDERED ? "delayed: reordered" : NULL;
 }
 
 /* ---- what this machine allows ---- */

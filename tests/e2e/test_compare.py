@@ -29,7 +29,7 @@ class Refused(TestCase):
                 (["--mtu", "1400"], "do not fit an MTU of 1400"),
                 (["--mtu", "20000"], "MTU"),
                 (["--queue", "100"], "holds no packet"),
-                (["--mend"], "goes with --corrupt"),
+                (["--fix-checksums"], "goes with --corrupt"),
                 (["--link", "moon"], "neither default, loopback"),
                 (["--link", "loopback", "--loss", "1%"], "has no settings"),
                 (["--link", "loopback", "--pcap", "x"], "of the emulated link"),

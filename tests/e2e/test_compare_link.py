@@ -95,7 +95,7 @@ class Rounds(Link):
         self.assertGreater(sum(r["retransmits"] for r in rounds), 0)
 
     def test_what_checksums_miss_the_digest_finds(self):
-        out, _ = self.compare("--size", "300K", "--corrupt", "5%", "--mend", "-m", "udp:window=16",
+        out, _ = self.compare("--size", "300K", "--corrupt", "5%", "--fix-checksums", "-m", "udp:window=16",
                               "-m", "tcp", "--rounds", "1", status=5)
         self.assertRegex(out.decode(), r"(?m)^(tcp|udp window 16) .*failed: .*digest")
 

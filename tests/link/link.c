@@ -277,7 +277,7 @@ static void test_fates(void)
     s.path[LINK_CLIENT].duplicate = 0.05;
     s.path[LINK_CLIENT].corrupt = 0.05;
     s.path[LINK_CLIENT].reorder = 0.05;
-    s.path[LINK_CLIENT].reorder_by = MS;
+    s.path[LINK_CLIENT].reorder_delay = MS;
     link = opened(&s);
     fates(link, 7, first, &st);
     fates(link, 8, other, &else_);
@@ -292,19 +292,19 @@ static void test_fates(void)
     tap_check(c->dropped_loss > 23 && c->dropped_loss < 77, "10%% of loss: %d of 500",
               (int)c->dropped_loss);
     tap_check(c->duplicated > 0 && c->corrupted > 0 && c->reordered > 0,
-              "duplicated %d, corrupted %d, held back %d", (int)c->duplicated, (int)c->corrupted,
+              "duplicated %d, corrupted %d, reordered %d", (int)c->duplicated, (int)c->corrupted,
               (int)c->reordered);
     link_close(link);
 }
 
-static void damage(bool mend, struct damaged *d, struct link_stats *st)
+static void damage(bool fix, struct damaged *d, struct link_stats *st)
 {
     struct link_settings s = settings(MS);
     struct link *link;
     pid_t server, client;
 
     s.path[LINK_CLIENT].corrupt = 0.2;
-    s.path[LINK_CLIENT].mend = mend;
+    s.path[LINK_CLIENT].fix_checksum = fix;
     link = opened(&s);
     *d = (struct damaged){.got = 0};
     if (pipe(d->ready) == 0 && pipe(d->enough) == 0 && link_begin(link, 1) == 0 &&
@@ -329,7 +329,7 @@ static void test_corruption(void)
               (int)c->corrupted, (int)c->in_packets, d->got, d->damaged);
     damage(true, d, &st);
     tap_check(d->damaged > 0 && d->damaged <= c->corrupted,
-              "with the checksum mended they come through: %d corrupted, %u came, %u damaged",
+              "with the checksum fixed they come through: %d corrupted, %u came, %u damaged",
               (int)c->corrupted, d->got, d->damaged);
 }
 

@@ -37,7 +37,8 @@ void node_finish(struct node *n, enum sim_result result)
     n->result_at = n->w->now;
     trace_line(n->w, n->side, "%s", result == SIM_DONE ? "is done" : "has failed");
     /* An ACK that somebody forged says what it likes. */
-    if (result == SIM_DONE && node_sends(n) && other->result != SIM_DONE && !n->w->sc->mended)
+    if (result == SIM_DONE && node_sends(n) && other->result != SIM_DONE &&
+        !sim_fixes_checksums(n->w->sc))
         n->w->broken = "the sender reports success before the receiver has it";
 }
 
@@ -218,7 +219,7 @@ static bool take_answer(struct node *n, const struct tftp_pkt *pkt)
     if (tftp_opts_answer(pkt, &n->asked, &n->agreed, &why) == 0) {
         n->has_digest = !n->w->sc->write && n->agreed.have & TFTP_O_SHA256;
         memcpy(n->digest, n->agreed.sha256, sizeof n->digest);
-        if (n->agreed.have & TFTP_O_SHA256 || !n->w->sc->mended) {
+        if (n->agreed.have & TFTP_O_SHA256 || !sim_fixes_checksums(n->w->sc)) {
             tftp_sm_agree(&n->sm, n->agreed.blksize, n->agreed.window,
                           n->agreed.timeout * 1000 * SIM_MS);
             return true;
@@ -234,7 +235,7 @@ static bool take_answer(struct node *n, const struct tftp_pkt *pkt)
 static bool falls_back(struct node *n, const struct tftp_pkt *pkt)
 {
     if (pkt->op != TFTP_ERROR || pkt->code != TFTP_E_OPTION || n->fell_back ||
-        n->sm.state != TFTP_S_REQUEST || n->w->sc->mended)
+        n->sm.state != TFTP_S_REQUEST || sim_fixes_checksums(n->w->sc))
         return false;
     n->fell_back = true;
     node_start(n);
@@ -244,7 +245,8 @@ static bool falls_back(struct node *n, const struct tftp_pkt *pkt)
 static void client_packet(struct node *n, const struct tftp_pkt *pkt)
 {
     struct tftp_actions then;
-    bool ours = n->sm.state != TFTP_S_REQUEST || pkt->op == TFTP_OACK || !n->w->sc->mended;
+    bool ours =
+        n->sm.state != TFTP_S_REQUEST || pkt->op == TFTP_OACK || !sim_fixes_checksums(n->w->sc);
 
     if (falls_back(n, pkt) || (pkt->op == TFTP_OACK && !take_answer(n, pkt)))
         return;

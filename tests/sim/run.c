@@ -55,7 +55,7 @@ static void print_scenario(const struct scenario *sc)
                "%.3f ms, corrupt %.3f, rate %llu, queue %llu\n",
                side == SIM_CLIENT ? "from client" : "from server", (double)p->delay / SIM_MS,
                (double)p->jitter / SIM_MS, p->loss, p->duplicate, p->reorder,
-               (double)p->reorder_by / SIM_MS, p->corrupt, (unsigned long long)p->rate,
+               (double)p->reorder_delay / SIM_MS, p->corrupt, (unsigned long long)p->rate,
                (unsigned long long)p->queue);
     }
 }

@@ -14,7 +14,7 @@ static const struct {
     [SIM_LOSSY] = {"up to 20 % lost", 16},
     [SIM_STORMY] = {"lost, duplicated, reordered, corrupted, up to 20 %", 14},
     [SIM_HARSH] = {"20 to 50 % lost", 12},
-    [SIM_MENDED] = {"corrupted under a mended checksum", 8},
+    [SIM_FIXED] = {"corrupted, with the checksum fixed", 8},
     [SIM_NARROW] = {"slow line, short queue", 8},
     [SIM_FOREIGN] = {"foreign peers", 10},
     [SIM_ROLLOVER] = {"more than 65535 blocks", 0},
@@ -90,7 +90,7 @@ static void twist(struct linkq_params *p, struct prng *r, double most)
     p->jitter = (int64_t)prng_below(r, (uint64_t)p->delay + SIM_MS);
     p->duplicate = prng_unit(r) * most;
     p->reorder = prng_unit(r) * most;
-    p->reorder_by = (int64_t)prng_below(r, (uint64_t)p->delay + 2 * SIM_MS);
+    p->reorder_delay = (int64_t)prng_below(r, (uint64_t)p->delay + 2 * SIM_MS);
 }
 
 static void spoil(struct scenario *sc, struct linkq_params *p, struct prng *r)
@@ -103,7 +103,7 @@ static void spoil(struct scenario *sc, struct linkq_params *p, struct prng *r)
         p->loss = prng_unit(r) * 0.004;
         p->duplicate = prng_unit(r) * 0.004;
         p->reorder = prng_unit(r) * 0.004;
-        p->reorder_by = (int64_t)prng_below(r, 10 * (uint64_t)p->delay + 1000 * SIM_MS);
+        p->reorder_delay = (int64_t)prng_below(r, 10 * (uint64_t)p->delay + 1000 * SIM_MS);
         break;
     case SIM_TWISTED:
         twist(p, r, 0.3);
@@ -120,7 +120,8 @@ static void spoil(struct scenario *sc, struct linkq_params *p, struct prng *r)
     case SIM_HARSH:
         p->loss = 0.2 + prng_unit(r) * 0.3;
         break;
-    case SIM_MENDED:
+    case SIM_FIXED:
+        p->fix_checksum = true;
         p->corrupt = prng_unit(r) * 0.1;
         p->loss = prng_unit(r) * 0.05;
         break;
@@ -155,8 +156,7 @@ struct scenario sim_scenario(uint64_t seed)
     sc.window = pick_window(&r);
     sc.size = pick_size(&r, sc.blksize, sc.window);
     sc.timeout = prng_below(&r, 12) ? 0 : 1;
-    sc.no_options = prng_below(&r, 16) == 0 && sc.class != SIM_MENDED;
-    sc.mended = sc.class == SIM_MENDED;
+    sc.no_options = prng_below(&r, 16) == 0 && sc.class != SIM_FIXED;
     delay = pick_delay(&r);
     if (sc.class == SIM_ROLLOVER) {
         sc.no_options = false;

@@ -37,7 +37,7 @@ enum sim_class {
     SIM_LOSSY,    /* up to 20 % lost */
     SIM_STORMY,   /* all of it, up to 20 %, and corruption that a checksum finds */
     SIM_HARSH,    /* 20 to 50 % lost: may fail, and says so */
-    SIM_MENDED,   /* corrupted, and the checksum mended: only the digest finds it */
+    SIM_FIXED,    /* corrupted, and the checksum fixed: only the digest finds it */
     SIM_NARROW,   /* a slow line with a short queue, which windows overflow */
     SIM_FOREIGN,  /* peers without options, or that refuse them, or that are crude */
     SIM_ROLLOVER, /* more than 65535 blocks */
@@ -61,7 +61,6 @@ struct scenario {
     size_t size;
     unsigned blksize, window, timeout;
     struct linkq_params link[2]; /* by sender: client, server */
-    bool mended;                 /* corruption passes the checksum */
     int64_t give_up;
 };
 
@@ -71,7 +70,13 @@ const char *sim_class_name(enum sim_class c);
 /* The 20 % and less of the project's promise: the transfer must succeed. */
 static inline bool sim_must_succeed(const struct scenario *sc)
 {
-    return sc->class != SIM_HARSH && sc->class != SIM_MENDED;
+    return sc->class != SIM_HARSH && sc->class != SIM_FIXED;
+}
+
+/* Corruption passes the checksums of the network. */
+static inline bool sim_fixes_checksums(const struct scenario *sc)
+{
+    return sc->link[0].fix_checksum;
 }
 
 /* ---- packets on their way ---- */

@@ -134,18 +134,19 @@ static void deliver(struct world *w, unsigned to, struct sim_packet *p)
     node_packet(&w->node[to], p->bytes, p->len, p->to_listener);
 }
 
-/* A flipped bit: a checksum finds it, unless somebody mended that. */
-static void deliver_flipped(struct world *w, unsigned to, const struct sim_packet *p, int32_t bit)
+/* A flipped bit: a checksum finds it, unless somebody has fixed that. */
+static void deliver_flipped(struct world *w, unsigned to, const struct sim_packet *p,
+                            const struct linkq_packet *got)
 {
-    if (!w->sc->mended) {
+    if (!got->fix_checksum) {
         trace_line(w, to, "  gets a packet with a wrong checksum");
         return;
     }
 
     struct sim_packet *flipped = packet_new(p->bytes, p->len, p->to_listener);
 
-    flipped->bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-    trace_line(w, to, "  (bit %d flipped)", (int)bit);
+    flipped->bytes[got->flip / 8] ^= (uint8_t)(1 << got->flip % 8);
+    trace_line(w, to, "  (bit %d flipped)", (int)got->flip);
     deliver(w, to, flipped);
     packet_drop(flipped);
 }
@@ -161,7 +162,7 @@ static bool arrive(struct world *w, unsigned side)
 
     p->refs += got.more;
     if (got.flip >= 0)
-        deliver_flipped(w, !side, p, got.flip);
+        deliver_flipped(w, !side, p, &got);
     else
         deliver(w, !side, p);
     packet_drop(p);

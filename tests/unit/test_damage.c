@@ -61,7 +61,7 @@ Test(damage, a_flipped_bit_is_one_that_the_checksum_finds)
 
 /* Every bit of odd and even lengths, in TCP with options and UDP: the checksum still holds, and one
  * byte of what is carried has changed. */
-Test(damage, a_mended_one_is_in_the_payload_and_passes)
+Test(damage, a_fixed_one_is_in_the_payload_and_passes)
 {
     const uint8_t protos[] = {6, 17}, fills[] = {0, 0x5a, 0xff};
 
@@ -74,7 +74,7 @@ Test(damage, a_mended_one_is_in_the_payload_and_passes)
                 unsigned changed = 0;
 
                 memcpy(p, was, n);
-                cr_assert(damage_mend(p, n, bit));
+                cr_assert(damage_flip_fixed(p, n, bit));
                 cr_assert_eq(checked(p, n), 0xffff, "bit %u of %zu", bit, n);
                 for (size_t i = from; i < n; i++)
                     changed += p[i] != was[i];
@@ -89,14 +89,14 @@ Test(damage, what_carries_nothing_is_left_alone)
     size_t n = packet(p, 6, 0, 0);
 
     memcpy(was, p, n);
-    cr_assert_not(damage_mend(p, n, 3));
+    cr_assert_not(damage_flip_fixed(p, n, 3));
     cr_assert_arr_eq(p, was, n);
     n = packet(p, 17, 4, 0);
     p[9] = 1;
-    cr_assert_not(damage_mend(p, n, 3), "ICMP");
+    cr_assert_not(damage_flip_fixed(p, n, 3), "ICMP");
     p[9] = 17;
     p[7] = 1;
-    cr_assert_not(damage_mend(p, n, 3), "a later fragment");
+    cr_assert_not(damage_flip_fixed(p, n, 3), "a later fragment");
     for (size_t cut = 0; cut <= 28; cut++)
-        cr_assert_not(damage_mend(p, cut, 3));
+        cr_assert_not(damage_flip_fixed(p, cut, 3));
 }

@@ -164,7 +164,7 @@ Test(linkq, jitter_keeps_the_order_and_stays_within)
 Test(linkq, reordering_only_ever_adds)
 {
     struct linkq q =
-        made((struct linkq_params){.delay = 10 * MS, .reorder = 0.3, .reorder_by = 5 * MS});
+        made((struct linkq_params){.delay = 10 * MS, .reorder = 0.3, .reorder_delay = 5 * MS});
     struct linkq_packet got;
     unsigned late = 0, overtaken = 0;
     uintptr_t before = 0;
@@ -267,7 +267,7 @@ Test(linkq, a_flipped_bit_is_within_the_packet)
     cr_assert(linkq_pop(&q, 2000, &got) && got.flip == -1, "nothing to flip in an empty one");
 }
 
-Test(linkq, mending_goes_with_the_flipped_bit_and_moves_no_fate)
+Test(linkq, a_fixed_checksum_goes_with_the_flipped_bit_and_moves_no_fate)
 {
     struct linkq_params p = {.corrupt = 0.5, .seed = 9};
     struct linkq plain = made(p);
@@ -276,41 +276,41 @@ Test(linkq, mending_goes_with_the_flipped_bit_and_moves_no_fate)
     for (unsigned i = 0; i < 64; i++) {
         linkq_push(&plain, NULL, 100, i);
         cr_assert(linkq_pop(&plain, i, &a[i]));
-        cr_assert_not(a[i].mend);
+        cr_assert_not(a[i].fix_checksum);
     }
-    p.mend = true;
+    p.fix_checksum = true;
 
-    struct linkq mended = made(p);
+    struct linkq fixed = made(p);
 
     for (unsigned i = 0; i < 64; i++) {
-        linkq_push(&mended, NULL, 100, i);
-        cr_assert(linkq_pop(&mended, i, &b));
+        linkq_push(&fixed, NULL, 100, i);
+        cr_assert(linkq_pop(&fixed, i, &b));
         cr_assert_eq(b.flip, a[i].flip);
-        cr_assert_eq(b.mend, b.flip >= 0);
+        cr_assert_eq(b.fix_checksum, b.flip >= 0);
     }
 }
 
 Test(linkq, the_last_one_tells_its_fate_on_entry)
 {
     struct linkq q = made((struct linkq_params){
-        .delay = MS, .reorder = 1, .reorder_by = MS, .duplicate = 1, .corrupt = 1});
+        .delay = MS, .reorder = 1, .reorder_delay = MS, .duplicate = 1, .corrupt = 1});
     struct linkq_packet got;
 
     cr_assert_eq(linkq_push(&q, handle(4), 10, 5), LINKQ_SENT);
-    cr_assert(q.last.handle == handle(4) && q.last.more && !q.last.copy && q.last_held);
+    cr_assert(q.last.handle == handle(4) && q.last.more && !q.last.copy && q.last_reordered);
     cr_assert(linkq_pop(&q, INT64_MAX, &got));
     cr_assert_eq(q.last.due, got.due);
     cr_assert_eq(q.last.flip, got.flip);
     q = made((struct linkq_params){.delay = MS, .loss = 1});
     cr_assert_eq(linkq_push(&q, handle(4), 10, 5), LINKQ_DROP_LOSS);
     cr_assert_eq(q.last.due, 5 + MS, "when it would have come");
-    cr_assert_not(q.last_held);
+    cr_assert_not(q.last_reordered);
 }
 
 /* The heap, against sorting. */
 Test(linkq, packets_come_by_time_and_then_by_turn)
 {
-    struct linkq q = made((struct linkq_params){.reorder = 0.5, .reorder_by = 7, .seed = 3});
+    struct linkq q = made((struct linkq_params){.reorder = 0.5, .reorder_delay = 7, .seed = 3});
     struct linkq_packet got;
     unsigned state = 1;
     int64_t now = 0, last = INT64_MIN;

@@ -47,6 +47,7 @@ struct forwarder {
     struct forward_records *records;
     enum state state;
     int64_t begun, real_to_mono, drain_until;
+    int64_t empty_at;              /* no packet came before that we have not taken */
     int64_t may_spin, may_spin_at; /* ns, and when that was reckoned */
 };
 
@@ -106,12 +107,14 @@ static void record(struct forwarder *f, unsigned side, const struct port_frame *
 
 /* ---- in ---- */
 
-/* Time that does not go back, and is not in the future: clocks are read one after the other. */
-static int64_t entry_time(struct way *w, int64_t told)
+/* Time that does not go back, is not in the future, and not before the port was seen empty: the
+ * kernel tells it by the clock of the day, which somebody may set meanwhile. */
+static int64_t entry_time(const struct forwarder *f, struct way *w, int64_t told)
 {
     int64_t latest = now();
 
     told = told > latest ? latest : told;
+    told = told < f->empty_at ? f->empty_at : told;
     w->last = told > w->last ? told : w->last;
     return w->last;
 }
@@ -120,7 +123,7 @@ static void take(struct forwarder *f, unsigned side, const struct port_frame *in
 {
     struct way *w = &f->way[side];
     struct held *h = malloc(sizeof *h + in->len);
-    int64_t time = entry_time(w, in->time);
+    int64_t time = entry_time(f, w, in->time);
     enum linkq_fate fate;
 
     if (h) {
@@ -152,18 +155,28 @@ static int first_port(struct forwarder *f, struct port_frame *in)
 static bool take_some(struct forwarder *f)
 {
     struct port_frame in;
+    int64_t begun = now();
     int side;
 
-    f->real_to_mono = now() - now_of(CLOCK_REALTIME);
+    f->real_to_mono = begun - now_of(CLOCK_REALTIME);
     for (unsigned i = 0; i < AT_ONCE; i++) {
         side = first_port(f, &in);
-        if (side < 0)
+        if (side < 0) {
+            f->empty_at = begun;
             return i > 0;
+        }
         if (f->state == RUNNING && in.len > PORT_HEADER)
             take(f, (unsigned)side, &in);
         port_next(f->way[side].from);
     }
     return true;
+}
+
+/* All that waits by now: somebody may send faster than we take. */
+static void take_all(struct forwarder *f)
+{
+    for (unsigned i = 0; i < SLOTS / AT_ONCE && take_some(f); i++)
+        ;
 }
 
 /* ---- out ---- */
@@ -204,8 +217,7 @@ static void deliver(struct way *w, int64_t until)
 static void begin(struct forwarder *f, uint64_t seed)
 {
     f->state = IDLE;
-    while (take_some(f))
-        ;
+    take_all(f);
     for (unsigned side = 0; side < 2; side++) {
         const struct link_path *p = &f->s->path[side];
         struct linkq_params params = {.rate = p->rate,
@@ -286,8 +298,7 @@ static void end_when_empty(struct forwarder *f)
 /* What was sent before the end was asked for still counts. */
 static void start_drain(struct forwarder *f)
 {
-    for (unsigned i = 0; take_some(f) && i < SLOTS / AT_ONCE; i++)
-        ;
+    take_all(f);
     f->state = DRAINING;
     f->drain_until = now() + DRAIN_MAX;
 }
@@ -350,14 +361,12 @@ static void spin_until(struct forwarder *f, int64_t due)
 
 static void wait_for_work(struct forwarder *f, bool busy)
 {
-    int64_t due = next_due(f), spin = due == INT64_MAX ? 0 : spin_allowance(f);
+    int64_t due = next_due(f), spin = spin_allowance(f), left = due - now();
 
-    if (busy)
-        sleep_for(f, 0);
-    else if (due == INT64_MAX)
-        sleep_for(f, NS_PER_S);
-    else if (due - now() > spin)
-        sleep_for(f, due - now() - spin);
+    if (due == INT64_MAX)
+        sleep_for(f, busy ? 0 : NS_PER_S);
+    else if (busy || left <= 0 || left > spin)
+        sleep_for(f, busy ? 0 : left - spin);
     else
         spin_until(f, due);
 }
@@ -379,30 +388,39 @@ static void ask_for_short_slices(void)
     syscall(SYS_sched_setattr, 0, &a, 0);
 }
 
-void forward_run(int control, struct port ports[2], const struct link_settings *s,
-                 struct forward_records *records)
+int forward_new(struct forwarder **ret, int control, struct port ports[2],
+                const struct link_settings *s, struct forward_records *records)
 {
-    struct forwarder f = {.control = control, .s = s, .records = records};
+    struct forwarder *f = calloc(1, sizeof *f);
 
+    *ret = f;
+    if (!f)
+        return -ENOMEM;
+    *f = (struct forwarder){.control = control, .s = s, .records = records};
+    for (unsigned side = 0; side < 2; side++) {
+        f->way[side].from = &ports[side];
+        f->way[side].to = &ports[!side];
+        f->way[side].q.heap = malloc(SLOTS * sizeof *f->way[side].q.heap);
+        if (!f->way[side].q.heap)
+            return -ENOMEM; /* which ends the process, and all of it */
+    }
+    return 0;
+}
+
+void forward_run(struct forwarder *f)
+{
     prctl(PR_SET_TIMERSLACK, 1);
     ask_for_short_slices();
-    for (unsigned side = 0; side < 2; side++) {
-        f.way[side].from = &ports[side];
-        f.way[side].to = &ports[!side];
-        f.way[side].q.heap = malloc(SLOTS * sizeof *f.way[side].q.heap);
-        if (!f.way[side].q.heap)
-            return;
-    }
     for (;;) {
-        bool busy = take_some(&f);
+        bool busy = take_some(f);
 
         for (unsigned side = 0; side < 2; side++)
-            deliver(&f.way[side], now());
-        if (f.state == DRAINING) {
-            for (unsigned side = 0; side < 2 && now() > f.drain_until; side++)
-                deliver(&f.way[side], INT64_MAX);
-            end_when_empty(&f);
+            deliver(&f->way[side], now());
+        if (f->state == DRAINING) {
+            for (unsigned side = 0; side < 2 && now() > f->drain_until; side++)
+                deliver(&f->way[side], INT64_MAX);
+            end_when_empty(f);
         }
-        wait_for_work(&f, busy);
+        wait_for_work(f, busy);
     }
 }

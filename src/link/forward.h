@@ -26,9 +26,14 @@ struct forward_records {
     struct link_record r[];
 };
 
-/* Runs until the control socket is closed. ports: by enum link_side of the end that each faces.
- * records: room for s->records, or NULL. */
-void forward_run(int control, struct port ports[2], const struct link_settings *s,
-                 struct forward_records *records);
+struct forwarder;
+
+/* ports: by enum link_side of the end that each faces; records: room for s->records, or NULL. All
+ * of it outlives the forwarder. 0 or -ENOMEM. */
+int forward_new(struct forwarder **ret, int control, struct port ports[2],
+                const struct link_settings *s, struct forward_records *records);
+
+/* Runs until the control socket is closed, and ends the process. */
+__attribute__((noreturn)) void forward_run(struct forwarder *f);
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "link/internal.h"
+#include "link/refusal.h"
 
 #define OPEN_MAX_TIME (10 * LINK_SEC)
 #define BEGIN_MAX_TIME (10 * LINK_SEC)
@@ -59,10 +60,16 @@ static void tell(int control, struct ready *r, const int *fds, size_t n)
 static __attribute__((noreturn)) void forward(const struct link *link, int control, struct ready *r)
 {
     struct port ports[2];
+    struct forwarder *f;
     int fds[NETNS_FDS];
 
     signal(SIGCHLD, SIG_IGN); /* orphans of this namespace are ours, and nobody waits for them */
     r->err = netns_build(r->way, link->s.mtu, ports, fds, &r->problem);
+    if (!r->err) {
+        r->err = forward_new(&f, control, ports, &link->s, link->records);
+        if (r->err)
+            refusal_of(&r->problem, r->err, "memory of the forwarder");
+    }
     if (r->err) {
         tell(control, r, NULL, 0);
         _exit(1);
@@ -74,8 +81,7 @@ static __attribute__((noreturn)) void forward(const struct link *link, int contr
     for (unsigned i = 0; i < NETNS_FDS; i++)
         if (fds[i] >= 0)
             close(fds[i]);
-    forward_run(control, ports, &link->s, link->records);
-    _exit(1);
+    forward_run(f);
 }
 
 /* A terminal's signals are the caller's: it wants to read counters before the link goes. */
@@ -107,7 +113,7 @@ static __attribute__((noreturn)) void keep(struct link *link, int control, pid_t
         forward(link, control, &r);
     }
     if (pid < 0) {
-        r.err = r.err ? r.err : -errno;
+        r.err = r.err ? r.err : refusal_of(&r.problem, -errno, "process of the link");
         tell(control, &r, NULL, 0);
         _exit(1);
     }
@@ -132,15 +138,17 @@ static bool is_readable_in(int fd, int64_t timeout)
     return n > 0;
 }
 
+/* All of them, or as many as there was room for, so that these are closed. */
 static int take_fds(struct link *link, struct msghdr *m)
 {
     struct cmsghdr *c = CMSG_FIRSTHDR(m);
     size_t n = c && c->cmsg_type == SCM_RIGHTS ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+    size_t want = link->way == LINK_BY_ROOT ? NETNS_FDS - 1 : NETNS_FDS;
 
-    if (n != (link->way == LINK_BY_ROOT ? NETNS_FDS - 1 : NETNS_FDS))
-        return -EPROTO;
-    memcpy(link->ns + (NETNS_FDS - n), CMSG_DATA(c), n * sizeof(int));
-    return 0;
+    n = n < want ? n : want;
+    for (size_t i = 0; i < n; i++)
+        memcpy(&link->ns[NETNS_FDS - want + i], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+    return n == want ? 0 : -EMFILE;
 }
 
 static int hear(struct link *link, struct link_problem *p)
@@ -152,11 +160,13 @@ static int hear(struct link *link, struct link_problem *p)
                        .msg_iovlen = 1,
                        .msg_control = space.bytes,
                        .msg_controllen = sizeof space};
+    ssize_t n;
 
     if (!is_readable_in(link->control, OPEN_MAX_TIME))
         return -ETIMEDOUT;
-    if (recvmsg(link->control, &m, MSG_CMSG_CLOEXEC) != sizeof r)
-        return -EPROTO;
+    n = recvmsg(link->control, &m, MSG_CMSG_CLOEXEC);
+    if (n != sizeof r)
+        return n < 0 ? -errno : -EPIPE; /* somebody has killed it */
     link->way = r.way;
     if (r.err)
         *p = r.problem;
@@ -207,7 +217,7 @@ int link_open(struct link **ret, const struct link_settings *s, struct link_prob
         return err;
     link = calloc(1, sizeof *link);
     if (!link)
-        return -ENOMEM;
+        return refusal_of(p, -ENOMEM, "emulated link");
     *link = (struct link){.s = *s, .keeper = -1, .control = -1, .ns = {-1, -1, -1, -1}};
     err = make_records(link);
     if (!err)
@@ -216,7 +226,7 @@ int link_open(struct link **ret, const struct link_settings *s, struct link_prob
         err = hear(link, p);
     if (err) {
         if (p->why[0] == '\0')
-            snprintf(p->why, sizeof p->why, "emulated link: %s", strerror(-err));
+            refusal_of(p, err, "emulated link");
         link_close(link);
         return err;
     }

@@ -25,6 +25,8 @@ liblink_la_SOURCES = \
 	src/link/port.c \
 	src/link/port.h \
 	src/link/process.c \
+	src/link/refusal.c \
+	src/link/refusal.h \
 	src/link/settings.c \
 	src/link/veth.c \
 	src/link/veth.h

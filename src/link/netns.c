@@ -5,96 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "link/refusal.h"
 #include "link/veth.h"
-
-#define RESTRICTED "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
-#define SWITCH "/proc/sys/kernel/unprivileged_userns_clone"
-
-/* ---- what went wrong, in words ---- */
-
-static __attribute__((format(printf, 4, 5))) int refused(struct link_problem *p, int err,
-                                                         const char *remedy, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(p->why, sizeof p->why, fmt, ap);
-    va_end(ap);
-    snprintf(p->remedy, sizeof p->remedy, "%s", remedy);
-    return err;
-}
-
-static char first_char(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char c = '\0';
-
-    if (fd < 0 || read(fd, &c, 1) != 1)
-        c = '\0';
-    if (fd >= 0)
-        close(fd);
-    return c;
-}
-
-/* Ubuntu lets the namespace be made, and takes the rights in it away. */
-static bool is_restricted_by_apparmor(void)
-{
-    return first_char(RESTRICTED) == '1';
-}
-
-#define ADVICE_APPARMOR                                                                            \
-    "install xfer with its AppArmor profile (one with the line \"userns,\"), or run it with sudo"
-
-static int no_user_namespace(struct link_problem *p, int err)
-{
-    switch (err) {
-    case -ENOSPC:
-        return refused(p, err, "let root raise user.max_user_namespaces with sysctl, or use sudo",
-                       "user namespaces are used up: user.max_user_namespaces is 0 or reached");
-    case -EPERM:
-        if (first_char(SWITCH) == '0')
-            return refused(p, err, "run it with sudo, or let root decide about that setting",
-                           "user namespaces are for root alone: "
-                           "kernel.unprivileged_userns_clone is 0");
-        return refused(p, err,
-                       "in a container: allow unshare in its seccomp profile, or add CAP_SYS_ADMIN",
-                       "user namespaces are not permitted here: a container's seccomp filter, "
-                       "or a chroot");
-    case -EINVAL:
-        return refused(p, err,
-                       "a kernel with CONFIG_USER_NS is needed, and a caller that has forked",
-                       "the kernel has no user namespaces, or the caller has threads");
-    default:
-        return refused(p, err, "", "user namespace: %s", strerror(-err));
-    }
-}
-
-static int no_map(struct link_problem *p, int err, const char *file)
-{
-    if (is_restricted_by_apparmor())
-        return refused(p, err, ADVICE_APPARMOR, "AppArmor restricts user namespaces: %s: %s", file,
-                       strerror(-err));
-    return refused(p, err, "run it with sudo", "user namespace: %s: %s", file, strerror(-err));
-}
-
-static int no_part(struct link_problem *p, int err, const char *what)
-{
-    if ((err == -EPERM || err == -EACCES) && is_restricted_by_apparmor())
-        return refused(p, err, ADVICE_APPARMOR, "AppArmor restricts user namespaces: %s: %s", what,
-                       strerror(-err));
-    if (err == -EOPNOTSUPP)
-        return refused(p, err, "load the kernel module veth: modprobe veth",
-                       "the kernel has no veth devices: %s", what);
-    if (err == -EROFS)
-        return refused(p, err, "in a container: let it write to /proc/sys", "%s is read-only",
-                       what);
-    return refused(p, err, "", "%s: %s", what, strerror(-err));
-}
 
 /* ---- leaving ---- */
 
@@ -116,14 +32,14 @@ static int map_ids(uid_t uid, gid_t gid, struct link_problem *p)
     int err = put("/proc/self/setgroups", "deny");
 
     if (err && err != -ENOENT)
-        return no_map(p, err, "/proc/self/setgroups");
+        return refusal_of(p, err, "/proc/self/setgroups");
     snprintf(text, sizeof text, "0 %u 1\n", uid);
     err = put("/proc/self/uid_map", text);
     if (err)
-        return no_map(p, err, "/proc/self/uid_map");
+        return refusal_of(p, err, "/proc/self/uid_map");
     snprintf(text, sizeof text, "0 %u 1\n", gid);
     err = put("/proc/self/gid_map", text);
-    return err ? no_map(p, err, "/proc/self/gid_map") : 0;
+    return err ? refusal_of(p, err, "/proc/self/gid_map") : 0;
 }
 
 int netns_leave(enum link_way *way, struct link_problem *p)
@@ -137,11 +53,11 @@ int netns_leave(enum link_way *way, struct link_problem *p)
         return 0;
     *way = LINK_BY_USER_NAMESPACE;
     if (unshare(CLONE_NEWUSER) < 0)
-        return no_user_namespace(p, -errno);
+        return refusal_of_userns(p, -errno);
     err = map_ids(uid, gid, p);
     if (err)
         return err;
-    return unshare(CLONE_NEWPID) < 0 ? no_part(p, -errno, "namespace of processes") : 0;
+    return unshare(CLONE_NEWPID) < 0 ? refusal_of(p, -errno, "namespace of processes") : 0;
 }
 
 /* ---- building ---- */
@@ -155,20 +71,18 @@ static int open_own(const char *kind)
 }
 
 /* Without IPv6, whose neighbour discovery would cross the link; and without a memory of what
- * earlier connections of TCP found, so that rounds are alike. */
+ * earlier connections of TCP found, so that runs are alike. Neither is worth a refusal where a
+ * container forbids it: the ports take no IPv6, and a link that is used once has no memory. */
 static int new_end(int *fd, struct link_problem *p)
 {
-    const char *metrics = "/proc/sys/net/ipv4/tcp_no_metrics_save";
-    int err;
-
     if (unshare(CLONE_NEWNET) < 0)
-        return no_part(p, -errno, "network namespace");
+        return refusal_of(p, -errno, "network namespace");
     *fd = open_own("net");
     if (*fd < 0)
-        return no_part(p, -errno, "/proc/self/ns/net");
-    put("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"); /* the ports take no IPv6 anyway */
-    err = put(metrics, "1");
-    return err ? no_part(p, err, metrics) : 0;
+        return refusal_of(p, -errno, "/proc/self/ns/net");
+    put("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+    put("/proc/sys/net/ipv4/tcp_no_metrics_save", "1");
+    return 0;
 }
 
 static const char *const inner_name[2] = {"client", "server"};
@@ -202,12 +116,12 @@ static int wire_both(uint32_t mtu, struct port ports[2], const int fds[NETNS_FDS
     for (unsigned side = 0; side < 2 && !err; side++) {
         err = wire_end(side, middle, fds, mtu);
         if (err) {
-            no_part(p, err, "virtual network devices");
+            refusal_of(p, err, "virtual network devices");
             break;
         }
         err = port_open(&ports[side], inner_name[side], mtu);
         if (err)
-            no_part(p, err, "packet socket with its ring");
+            refusal_of(p, err, "packet socket with its ring");
     }
     if (middle >= 0)
         close(middle);
@@ -222,12 +136,12 @@ int netns_build(enum link_way way, uint32_t mtu, struct port ports[2], int fds[N
     fds[NETNS_USER] = way == LINK_BY_USER_NAMESPACE ? open_own("user") : -1;
     fds[NETNS_PID] = open_own("pid");
     if (fds[NETNS_PID] < 0 || (way == LINK_BY_USER_NAMESPACE && fds[NETNS_USER] < 0))
-        return no_part(p, -errno, "/proc/self/ns");
+        return refusal_of(p, -errno, "/proc/self/ns");
     err = new_end(&fds[NETNS_CLIENT], p);
     if (!err)
         err = new_end(&fds[NETNS_SERVER], p);
     if (!err && unshare(CLONE_NEWNET) < 0)
-        err = no_part(p, -errno, "network namespace");
+        err = refusal_of(p, -errno, "network namespace");
     return err ? err : wire_both(mtu, ports, fds, p);
 }
 

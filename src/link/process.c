@@ -63,8 +63,8 @@ static int exit_status(int status)
     return WIFEXITED(status) ? WEXITSTATUS(status) : SIGNALLED + WTERMSIG(status);
 }
 
-/* Passes SIGTERM on, and ends as the process ends. A terminal's signals reach that by themselves.
- */
+/* Passes SIGTERM on, and ends as the process ends; SIGUSR1 ends that by force. A terminal's signals
+ * reach it by themselves. */
 static __attribute__((noreturn)) void attend(pid_t pid, const sigset_t *signals)
 {
     int status;
@@ -72,8 +72,8 @@ static __attribute__((noreturn)) void attend(pid_t pid, const sigset_t *signals)
     for (;;) {
         int got = sigwaitinfo(signals, NULL);
 
-        if (got == SIGTERM)
-            kill(pid, SIGTERM);
+        if (got == SIGTERM || got == SIGUSR1)
+            kill(pid, got == SIGTERM ? SIGTERM : SIGKILL);
         if (got == SIGCHLD && waitpid(pid, &status, WNOHANG) == pid)
             _exit(exit_status(status));
     }
@@ -87,22 +87,23 @@ static __attribute__((noreturn)) void become(int (*fn)(void *), void *arg, const
     _exit(fn(arg));
 }
 
+/* With all signals blocked. */
 static __attribute__((noreturn)) void enter(const struct link *link, enum link_side side,
-                                            int (*fn)(void *), void *arg, pid_t parent)
+                                            int (*fn)(void *), void *arg, pid_t parent,
+                                            const sigset_t *before)
 {
-    sigset_t all, before;
+    sigset_t all;
     pid_t pid;
 
     sigfillset(&all);
     signal(SIGCHLD, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &all, &before);
     close(link->control);
     if (netns_enter(link->ns, side) < 0)
         _exit(NO_ENTRY);
     link_die_with(parent); /* after entering: a change of rights would undo it */
     pid = fork();
     if (pid == 0)
-        become(fn, arg, &before);
+        become(fn, arg, before);
     if (pid < 0)
         _exit(NO_ENTRY);
     attend(pid, &all);
@@ -111,18 +112,23 @@ static __attribute__((noreturn)) void enter(const struct link *link, enum link_s
 int link_start(struct link *link, enum link_side side, int (*fn)(void *), void *arg, pid_t *ret)
 {
     pid_t *place = link->processes, parent = getpid();
+    sigset_t all, before;
+    int err;
 
     while (place < link->processes + LINK_PROCESSES && *place != 0)
         place++;
     if (place == link->processes + LINK_PROCESSES)
         return -EAGAIN;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before); /* none is lost to a handler that it inherits */
     *ret = fork();
-    if (*ret < 0)
-        return -errno;
+    err = *ret < 0 ? -errno : 0;
     if (*ret == 0)
-        enter(link, side, fn, arg, parent);
-    *place = *ret;
-    return 0;
+        enter(link, side, fn, arg, parent, &before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (!err)
+        *place = *ret;
+    return err;
 }
 
 static int run_program(void *arg)
@@ -156,8 +162,13 @@ void link_terminate(struct link *link, pid_t pid)
     kill(pid, SIGTERM);
 }
 
+/* The attendant tells when the process is gone; one that is not heard goes itself, and takes the
+ * process with it a little later. */
 void link_kill(struct link *link, pid_t pid)
 {
+    kill(pid, SIGUSR1);
+    if (link_wait(link, pid, LINK_SEC) != -ETIMEDOUT)
+        return;
     kill(pid, SIGKILL);
     link_wait(link, pid, LINK_SEC);
 }

@@ -7,11 +7,7 @@
 #include "base/buf.h"
 #include "base/units.h"
 #include "compare/link.h"
-
-#define RATE_MIN 1000 /* slower lines cannot carry one packet within the timeouts of TCP */
-#define MTU_MIN 576   /* what IPv4 hosts must take, RFC 791; Linux needs 552 for TCP options */
-#define MTU_MAX 65535
-#define DELAY_MAX 30.0
+#include "link/link.h"
 
 struct preset {
     const char *name;
@@ -79,7 +75,7 @@ static bool parse_time(const char *key, const char *s, double *seconds, char why
         return wrong(why, key, s, "no time (as in 20ms or 0.5s)");
     if (!zero && s[strcspn(s, "smhSMH")] == '\0')
         return wrong(why, key, s, "a time needs a unit (as in 20ms or 0.5s)");
-    if (*seconds > DELAY_MAX)
+    if (*seconds > 1e-9 * LINK_DELAY_MAX)
         return wrong(why, key, s, "more than 30 s");
     return true;
 }
@@ -94,9 +90,9 @@ static bool parse_rate(const char *key, const char *s, double *bits, char why[CO
         return wrong(why, key, s, "a rate needs a unit (as in 20mbit)");
     if (!units_parse_rate(s, &bytes_per_second))
         return wrong(why, key, s, "no rate (as in 20mbit)");
-    if (bytes_per_second < RATE_MIN / 8)
+    if (bytes_per_second < LINK_RATE_MIN / 8)
         return wrong(why, key, s, "less than 1kbit");
-    if (bytes_per_second > UINT64_C(10000000000) / 8)
+    if (bytes_per_second > LINK_RATE_MAX / 8)
         return wrong(why, key, s, "more than 10gbit");
     *bits = 8 * (double)bytes_per_second;
     return true;
@@ -172,8 +168,8 @@ static bool set_whole(struct compare_link *l, const char *key, const char *value
             return wrong(why, key, value, "no number");
         l->seed = v;
     } else {
-        if (!parse_u64(value, strlen(value), MTU_MAX, &v) || v < MTU_MIN)
-            return wrong(why, key, value, "an MTU is a number from 576 to 65535");
+        if (!parse_u64(value, strlen(value), LINK_MTU_MAX, &v) || v < LINK_MTU_MIN)
+            return wrong(why, key, value, "an MTU is a number from 576 to 9000");
         l->mtu = (unsigned)v;
         l->mtu_given = true;
     }

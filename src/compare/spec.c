@@ -8,11 +8,11 @@
 #include "compare/link.h"
 #include "compare/method.h"
 #include "compare/spec.h"
+#include "link/link.h"
 
 #define SIZE_DEFAULT (1 << 20)
 #define SIZE_MAX_BYTES (UINT64_C(1) << 40)
-#define RATE_SURE 500000000 /* what one forwarding thread carries on an ordinary machine */
-#define HEADERS 32          /* IPv4, UDP and TFTP before a block */
+#define HEADERS 32 /* IPv4, UDP and TFTP before a block */
 
 void compare_spec_default(struct compare_spec *s)
 {
@@ -208,7 +208,7 @@ bool compare_spec_check(const struct compare_spec *s, char why[COMPARE_WHY_MAX])
 const char *compare_spec_warning(const struct compare_spec *s)
 {
     for (int i = 0; i < 2; i++)
-        if (s->link.emulated && s->link.way[i].rate > RATE_SURE)
+        if (s->link.emulated && s->link.way[i].rate > LINK_RATE_SUPPORTED)
             return "rates above 500 Mbit/s may be more than this machine can emulate; the link's "
                    "own check will tell";
     return NULL;

@@ -38,15 +38,20 @@
 
 #define LINK_CLIENT_ADDRESS "10.77.0.1"
 #define LINK_SERVER_ADDRESS "10.77.0.2"
-#define LINK_MTU_MIN 576
-#define LINK_MTU_MAX 9000
+/* What a link can be. */
+#define LINK_MTU_MIN 576  /* what every IPv4 host must take, RFC 791; Linux's TCP needs 552 */
+#define LINK_MTU_MAX 9000 /* jumbo frames, the largest of Ethernet; no network has larger ones */
+#define LINK_DELAY_MAX INT64_C(30000000000) /* ns: TCP gives up on longer ones */
+#define LINK_RATE_MIN 1000                  /* slower ones carry no packet within TCP's timeouts */
+#define LINK_RATE_MAX UINT64_C(10000000000)
 #define LINK_RATE_SUPPORTED UINT64_C(500000000) /* beyond, one processor may not keep up */
 
 enum link_side { LINK_CLIENT, LINK_SERVER };
 
 /* ---- what is wanted ---- */
 
-/* What happens to packets that one side sends. Times in ns, chances from 0 to less than 1. */
+/* What happens to packets that one side sends. Times in ns, chances from 0 to 1, and less than 1
+ * of what would let nothing pass. */
 struct link_path {
     uint64_t rate;  /* bits a second; 0: no limit */
     int64_t delay;  /* one way */

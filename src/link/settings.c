@@ -9,7 +9,6 @@
 #include "link/internal.h"
 #include "base/err.h"
 
-#define DELAY_MAX (3600 * LINK_SEC)
 #define SLACK LINK_MS
 #define SLACK_PART 20 /* 5 % */
 
@@ -28,24 +27,29 @@ static __attribute__((format(printf, 2, 3))) bool say(struct link_problem *p, co
 
 static bool is_chance(double v)
 {
-    return v >= 0 && v < 1;
+    return v >= 0 && v <= 1;
+}
+
+static bool is_passable(double v)
+{
+    return is_chance(v) && v < 1;
 }
 
 static bool is_time(int64_t v)
 {
-    return v >= 0 && v <= DELAY_MAX;
+    return v >= 0 && v <= LINK_DELAY_MAX;
 }
 
 static bool is_path(const struct link_path *w, uint32_t mtu, struct link_problem *p)
 {
-    if (!is_chance(w->loss) || !is_chance(w->duplicate) || !is_chance(w->corrupt) ||
-        !is_chance(w->reorder))
-        return say(p, "a chance of loss, duplication, corruption or reordering is from 0 to less "
-                      "than 100%%");
+    if (!is_passable(w->loss) || !is_passable(w->corrupt))
+        return say(p, "a chance of loss or corruption is from 0 to less than 100%%");
+    if (!is_chance(w->duplicate) || !is_chance(w->reorder))
+        return say(p, "a chance of duplication or reordering is from 0 to 100%%");
     if (!is_time(w->delay) || !is_time(w->jitter) || !is_time(w->reorder_delay))
-        return say(p, "a delay is from 0 to an hour");
-    if (w->rate > 0 && w->rate < 1000)
-        return say(p, "a rate is at least 1 kbit/s");
+        return say(p, "a delay is from 0 to %d s", (int)(LINK_DELAY_MAX / LINK_SEC));
+    if (w->rate > 0 && (w->rate < LINK_RATE_MIN || w->rate > LINK_RATE_MAX))
+        return say(p, "a rate is from 1 kbit/s to 10 Gbit/s");
     if (w->reorder > 0 && w->reorder_delay == 0)
         return say(p, "reordering needs a time to hold packets back");
     if (w->queue > 0 && w->queue < mtu)

@@ -111,7 +111,7 @@ Test(compare_link, refused_with_clear_words)
         {"rate=20furlongs", "rate '20furlongs': no rate (as in 20mbit)"},
         {"rtt=20", "rtt '20': a time needs a unit (as in 20ms or 0.5s)"},
         {"rtt=1h", "rtt '1h': more than 30 s"},
-        {"mtu=100", "mtu '100': an MTU is a number from 576 to 65535"},
+        {"mtu=100", "mtu '100': an MTU is a number from 576 to 9000"},
         {"seed=-1", "seed '-1': no number"},
         {"lan,wifi", "link 'wifi': a preset comes first, then KEY=VALUE; decimals have a point"},
         {"queue=0", "queue '0': no size (as in 64K)"},

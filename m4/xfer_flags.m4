@@ -74,3 +74,25 @@ AC_DEFUN([XFER_FUZZ], [
   ])
   AM_CONDITIONAL([ENABLE_FUZZ], [test "$enable_fuzz" = yes])
 ])
+
+# --with-apparmor-profile. AppArmor reads /etc/apparmor.d whatever the prefix is; one that knows user
+# namespaces has abi/4.0 there.
+AC_DEFUN([XFER_APPARMOR], [
+  AC_ARG_WITH([apparmor-profile],
+    [AS_HELP_STRING([--with-apparmor-profile=DIR],
+      [install an AppArmor profile that lets xfer make user namespaces, in DIR (/etc/apparmor.d by
+       default; default: if that knows them)])],
+    [], [with_apparmor_profile=auto])
+  apparmor_how=given
+  AS_CASE([$with_apparmor_profile],
+    [auto], [apparmor_how=auto
+      AS_IF([test -e /etc/apparmor.d/abi/4.0], [apparmordir=/etc/apparmor.d], [apparmordir=no])],
+    [yes], [apparmordir=/etc/apparmor.d],
+    [no|/*], [apparmordir=$with_apparmor_profile],
+    [AC_MSG_ERROR([--with-apparmor-profile=$with_apparmor_profile: an absolute path is needed])])
+  AS_IF([test "$apparmordir" = no], [xfer_apparmor="no profile"],
+    [xfer_apparmor="a profile in $apparmordir"])
+  AM_CONDITIONAL([WITH_APPARMOR_PROFILE], [test "$apparmordir" != no])
+  AC_SUBST([apparmordir])
+  AC_SUBST([apparmor_how])
+])

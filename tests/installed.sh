@@ -1,8 +1,9 @@
 #!/bin/sh
-# make installcheck: a program built by the installed xfer.pc, and the installed command.
-# usage: installed.sh COMPILER DESTDIR LIBDIR BINDIR VERSION
+# make installcheck: a program built by the installed xfer.pc, the installed command, and the
+# AppArmor profile that was asked for.
+# usage: installed.sh COMPILER DESTDIR LIBDIR BINDIR VERSION APPARMORDIR|no auto|given
 set -eu
-compiler=$1 root=$2 libdir=$3 bindir=$4 version=$5
+compiler=$1 root=$2 libdir=$3 bindir=$4 version=$5 apparmordir=$6 apparmor_how=$7
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -36,3 +37,8 @@ case $said in
 *"$version"*) ;;
 *) echo "xfer --version says: $said" >&2; exit 1 ;;
 esac
+
+if [ "$apparmordir" != no ] && [ "$apparmor_how" = given ]; then
+    grep -qF "profile xfer \"$bindir/xfer\" " "$root$apparmordir/xfer" ||
+        { echo "no AppArmor profile for $bindir/xfer in $apparmordir" >&2; exit 1; }
+fi

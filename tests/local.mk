@@ -34,15 +34,16 @@ include tests/fault/local.mk
 include tests/interop/local.mk
 include tests/bench/local.mk
 
-EXTRA_DIST += tests/run-test tests/demo
+TESTS += tests/apparmor.sh
+EXTRA_DIST += tests/apparmor.sh tests/run-test tests/demo
 
 # One log a line: what `bootstrap check` expects to find results of.
 list-test-logs:
 	@for log in $(TEST_LOGS); do echo "$$log"; done
 .PHONY: list-test-logs
 
-# A program built against what was installed, by its xfer.pc, and the installed command.
+# A program built against what was installed, by its xfer.pc; the installed command, and its profile.
 installcheck-local:
 	$(SHELL) $(srcdir)/tests/installed.sh '$(CC) $(CFLAGS) $(LDFLAGS)' '$(DESTDIR)' \
-		'$(libdir)' '$(bindir)' '$(PACKAGE_VERSION)'
+		'$(libdir)' '$(bindir)' '$(PACKAGE_VERSION)' '$(apparmordir)' $(apparmor_how)
 EXTRA_DIST += tests/installed.sh

@@ -42,3 +42,25 @@ xfer_SOURCES = \
 # build directory and the inside of base can be used, which libxfer.so hides.
 xfer_LDFLAGS = $(AM_LDFLAGS) $(XFER_PROGRAM_LDFLAGS) -static
 xfer_LDADD = libcli.a libcompare.a liblink.la libxfer.la libbase.la $(room_libs) $(JANSSON_LIBS) -lm
+
+# AppArmor's profile names the installed program. Where the system's AppArmor knows user namespaces
+# (--with-apparmor-profile) it is installed with it.
+noinst_DATA += xfer.apparmor
+xfer.apparmor: src/cli/xfer.apparmor.in Makefile
+	$(AM_V_GEN)program=$(bindir)/`echo xfer | sed '$(transform)'` && \
+		sed "s|@program@|$$program|" $(srcdir)/src/cli/xfer.apparmor.in >$@-t && mv $@-t $@
+CLEANFILES += xfer.apparmor xfer.apparmor-t
+EXTRA_DIST += src/cli/xfer.apparmor.in build-aux/apparmor-profile
+
+apparmor_profile = $(SHELL) $(srcdir)/build-aux/apparmor-profile
+install-apparmor: xfer.apparmor
+if WITH_APPARMOR_PROFILE
+	$(apparmor_profile) install xfer.apparmor '$(DESTDIR)' '$(apparmordir)' $(apparmor_how)
+endif
+uninstall-apparmor:
+if WITH_APPARMOR_PROFILE
+	$(apparmor_profile) remove xfer.apparmor '$(DESTDIR)' '$(apparmordir)' $(apparmor_how)
+endif
+install-data-local: install-apparmor
+uninstall-local: uninstall-apparmor
+.PHONY: install-apparmor uninstall-apparmor

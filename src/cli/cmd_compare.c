@@ -79,7 +79,7 @@ static const struct opt option_rows[] = {
      .kind = OPT_CHOICE,
      .min = COMPARE_PUT + 1,
      FIELD(direction),
-     .help = "from the client, to it, or one after the other (default put)"},
+     .help = "from the client, to it, or one after the other (default put; get with tcp*N)"},
     {.name = "rounds",
      .arg = "N",
      .kind = OPT_COUNT,

@@ -44,32 +44,17 @@ static bool is_about_link(const struct compare_options *o)
 
 static bool set_spec(const struct compare_options *o, struct compare_spec *s, char *why)
 {
-    bool given = false;
-
     compare_spec_default(s);
-    if (o->direction != 0)
-        s->direction = (enum compare_direction)(o->direction - 1);
     if (o->rounds != 0)
         s->rounds = o->rounds;
     s->max_time = o->max_time;
     for (size_t i = 0; i < o->methods.n; i++)
-        if (!compare_spec_method(s, o->methods.items[i], &given, why))
+        if (!compare_spec_method(s, o->methods.items[i], why))
             return false;
+    s->direction =
+        o->direction != 0 ? (enum compare_direction)(o->direction - 1) : compare_spec_direction(s);
     return set_link(o, &s->link, why) && (o->size == NULL || compare_spec_size(s, o->size, why)) &&
            (o->sweep == NULL || compare_spec_sweep(s, o->sweep, why));
-}
-
-/* An upload is one stream of bytes; several connections share a download alone. */
-static bool check_streams(const struct compare_spec *s, char *why)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (s->methods[i].streams > 1 && s->direction != COMPARE_GET) {
-            snprintf(why, COMPARE_WHY_MAX,
-                     "tcp*%u: several connections share a file to get alone: --direction get",
-                     s->methods[i].streams);
-            return false;
-        }
-    return true;
 }
 
 /* ---- operands ---- */
@@ -178,7 +163,7 @@ static int check(const struct cmd *c, struct job *job)
         return cmd_wrong(c, "--pcap is of the emulated link");
     if (job->o->trace && !job->spec.link.emulated)
         return cmd_wrong(c, "--trace is of the emulated link");
-    if (!compare_spec_check(&job->spec, why) || !check_streams(&job->spec, why))
+    if (!compare_spec_check(&job->spec, why))
         return cmd_wrong(c, "%s", why);
     return job->spec.link.emulated ? check_link_settings(c, job) : -1;
 }

@@ -60,6 +60,7 @@ struct compare_sweep {
 struct compare_spec {
     struct compare_method methods[COMPARE_METHODS_MAX];
     size_t n;
+    bool methods_given; /* else they are the defaults */
     struct compare_link link;
     struct compare_sweep sweep;
     uint64_t size;
@@ -71,7 +72,7 @@ struct compare_spec {
 enum compare_state {
     COMPARE_DONE,
     COMPARE_FAILED,    /* lost, refused by the peer, or the digest did not match */
-    COMPARE_REFUSED,   /* by the kernel: no such congestion control */
+    COMPARE_REFUSED,   /* impossible here: no such congestion control, or no such upload */
     COMPARE_UNFINISHED /* the time was over */
 };
 
@@ -117,7 +118,9 @@ struct compare_row {
     double cpu_seconds;
     bool counted;
     uint64_t packets, wire_bytes, dropped_loss, dropped_queue; /* both ways */
+    struct compare_counts way[2];                              /* medians, too */
     uint64_t retransmits, timeouts;
+    unsigned blksize, window; /* UDP: as agreed; 0: not known */
     double theory; /* for `bytes`; NAN: none */
     double ratio;  /* to the fastest method, or value of a series; byte for byte */
 };

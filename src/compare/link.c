@@ -185,25 +185,64 @@ static const struct key *find_key(const char *name)
     return NULL;
 }
 
+/* Whether a name is "up-", "down-" or neither, and what follows. */
+static const char *way_of(const char *key, bool *up, bool *down)
+{
+    *up = strncmp(key, "up-", 3) == 0;
+    *down = strncmp(key, "down-", 5) == 0;
+    return *up ? key + 3 : *down ? key + 5 : key;
+}
+
+bool compare_link_is_key(const char *key)
+{
+    bool up, down;
+    const struct key *k = find_key(way_of(key, &up, &down));
+
+    return k != NULL ? k->kind != KIND_HALVED || !(up || down)
+                     : strcmp(key, "mtu") == 0 || strcmp(key, "seed") == 0;
+}
+
+/* "20mbit/1mbit": up, then down. */
+static bool set_apart(struct compare_link *l, const struct key *k, const char *key, bool one_way,
+                      const char *value, double *number, char why[COMPARE_WHY_MAX])
+{
+    const char *slash = strchr(value, '/');
+    char up[32];
+    double back;
+
+    if (k->kind == KIND_HALVED)
+        return wrong(why, key, value,
+                     "a round trip is one; each way has a delay (--link delay=A/B)");
+    if (one_way)
+        return wrong(why, key, value, "it is of one way: one value");
+    snprintf(up, sizeof up, "%.*s", (int)(slash - value < 31 ? slash - value : 31), value);
+    if (!parse_value(k, key, up, number, why) || !parse_value(k, key, slash + 1, &back, why))
+        return false;
+    store_value(&l->way[0], k, *number);
+    store_value(&l->way[1], k, back);
+    return true;
+}
+
 bool compare_link_set(struct compare_link *l, const char *key, const char *value, double *number,
                       char why[COMPARE_WHY_MAX])
 {
-    bool up = strncmp(key, "up-", 3) == 0, down = strncmp(key, "down-", 5) == 0;
-    const struct key *k = find_key(up ? key + 3 : down ? key + 5 : key);
+    bool up, down;
+    const char *name = way_of(key, &up, &down);
+    const struct key *k = find_key(name);
     double v;
 
     if (number == NULL)
         number = &v;
+    if (!compare_link_is_key(key))
+        return wrong(why, key, value, "a link has " COMPARE_LINK_KEYS);
     if (strcmp(key, "seed") == 0)
         return set_whole(l, key, value, number, why);
     if (!l->emulated)
         return wrong(why, key, value, "the loopback device has no settings; leave out the preset");
     if (strcmp(key, "mtu") == 0)
         return set_whole(l, key, value, number, why);
-    if (k == NULL || (k->kind == KIND_HALVED && (up || down)))
-        return wrong(why, key, value,
-                     "a link has rtt, rate, loss, jitter, delay, duplicate, corrupt, reorder, "
-                     "queue (up- or down- before them: one way), mtu, seed");
+    if (strchr(value, '/') != NULL)
+        return set_apart(l, k, key, up || down, value, number, why);
     if (!parse_value(k, key, value, number, why))
         return false;
     if (!down)
@@ -317,6 +356,10 @@ char *compare_link_text(const struct compare_link *l, double measured_rtt, char 
 
     if (!l->emulated && l->name[0])
         wbuf_str(&w, "the loopback device, ");
+    else if (l->emulated && strcmp(l->name, presets[0].name) != 0) {
+        wbuf_str(&w, l->name);
+        wbuf_str(&w, ": ");
+    }
     if (l->emulated || measured_rtt > 0)
         put_path(&w, l, measured_rtt);
     if (l->emulated) {

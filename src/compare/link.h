@@ -11,10 +11,15 @@ void compare_link_default(struct compare_link *l);
  * does not name stays. False with a reason in why. */
 bool compare_link_parse(const char *s, struct compare_link *l, char why[COMPARE_WHY_MAX]);
 
+#define COMPARE_LINK_KEYS                                                                          \
+    "rtt, rate, loss, jitter, delay, duplicate, corrupt, reorder, queue (up- or down- before "     \
+    "them: one way), mtu, seed"
+
 /* One key: rtt, delay, rate, loss, jitter, reorder, duplicate, corrupt, queue, both ways the same,
- * or with "up-" (client to server) or "down-" before it; mtu; seed. Times, rates and chances need
- * a unit unless they are 0. *number (may be NULL): the value in seconds, bits a second, a chance,
- * bytes. */
+ * or with "up-" (client to server) or "down-" before it; mtu; seed. Two values with a slash between
+ * them are one for each way, up first; not of rtt. Times, rates and chances need a unit unless they
+ * are 0. *number (may be NULL): the value, up, in seconds, bits a second, a chance, bytes. */
+bool compare_link_is_key(const char *key);
 bool compare_link_set(struct compare_link *l, const char *key, const char *value, double *number,
                       char why[COMPARE_WHY_MAX]);
 

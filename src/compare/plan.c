@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "compare/plan.h"
+#include "compare/spec.h"
 #include "compare/theory.h"
 
 static unsigned directions(const struct compare_spec *s)
@@ -16,7 +17,8 @@ static double round_seconds(const struct compare_spec *s, size_t i, const char *
     double sum = 0;
 
     for (int d = COMPARE_PUT; d <= COMPARE_GET; d++)
-        if (s->direction == COMPARE_BOTH || (int)s->direction == d)
+        if ((s->direction == COMPARE_BOTH || (int)s->direction == d) &&
+            compare_spec_refusal(&s->methods[i], (enum compare_direction)d) == NULL)
             sum += theory_seconds(&s->link, &s->methods[i], cc, (enum compare_direction)d, bytes);
     return isnan(sum) ? 0 : sum;
 }

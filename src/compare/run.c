@@ -374,12 +374,25 @@ static void add_status(struct compare_run *run, int status)
     run->status = run->status == 0 || status == 5 ? status : 1;
 }
 
+/* Nothing runs, and the row says why: once is enough. */
+static int refuse(struct compare_run *run, struct compare_round *round, const char *why)
+{
+    if (round->number > 1)
+        return 0;
+    round->state = COMPARE_REFUSED;
+    snprintf(round->why, sizeof round->why, "%s", why);
+    return keep(run, round);
+}
+
 static int one_round(struct compare_run *run, struct turn_state *s, struct compare_round *round)
 {
     unsigned m = round->method;
+    const char *refusal = compare_spec_refusal(&run->point.methods[m], round->direction);
 
     round->bytes = s->plan.methods[m].bytes;
     round->size = run->point.size;
+    if (refusal != NULL)
+        return refuse(run, round, refusal);
     if (run_trial(run, round, limit_of(run, s, m)) < 0)
         return -1;
     s->methods[m].tried++;

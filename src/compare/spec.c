@@ -13,6 +13,7 @@
 #define SIZE_DEFAULT (1 << 20)
 #define SIZE_MAX_BYTES (UINT64_C(1) << 40)
 #define HEADERS 32 /* IPv4, UDP and TFTP before a block */
+#define FLIGHT_MAX (1 << 20)
 
 void compare_spec_default(struct compare_spec *s)
 {
@@ -25,16 +26,15 @@ void compare_spec_default(struct compare_spec *s)
     compare_link_default(&s->link);
 }
 
-bool compare_spec_method(struct compare_spec *s, const char *text, bool *given,
-                         char why[COMPARE_WHY_MAX])
+bool compare_spec_method(struct compare_spec *s, const char *text, char why[COMPARE_WHY_MAX])
 {
     struct compare_method m;
 
     if (!compare_method_parse(text, &m, why))
         return false;
-    if (!*given)
+    if (!s->methods_given)
         s->n = 0;
-    *given = true;
+    s->methods_given = true;
     for (size_t i = 0; i < s->n; i++)
         if (memcmp(&m, &s->methods[i], sizeof m) == 0) {
             snprintf(why, COMPARE_WHY_MAX, "method '%.60s' is given twice", text);
@@ -46,6 +46,22 @@ bool compare_spec_method(struct compare_spec *s, const char *text, bool *given,
     }
     s->methods[s->n++] = m;
     return true;
+}
+
+enum compare_direction compare_spec_direction(const struct compare_spec *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (compare_spec_refusal(&s->methods[i], COMPARE_PUT) != NULL)
+            return COMPARE_GET;
+    return COMPARE_PUT;
+}
+
+const char *compare_spec_refusal(const struct compare_method *m, enum compare_direction direction)
+{
+    return m->streams > 1 && direction == COMPARE_PUT
+               ? "an upload is one stream of bytes; several connections share a file to get: "
+                 "--direction get"
+               : NULL;
 }
 
 bool compare_spec_size(struct compare_spec *s, const char *text, char why[COMPARE_WHY_MAX])
@@ -85,6 +101,11 @@ static bool set_block(struct compare_spec *s, const char *key, const char *value
     return any;
 }
 
+static bool is_block_key(const char *key)
+{
+    return strcmp(key, "blksize") == 0 || strcmp(key, "window") == 0;
+}
+
 static bool set_key(struct compare_spec *s, const char *key, const char *value, double *number,
                     char why[COMPARE_WHY_MAX])
 {
@@ -94,9 +115,47 @@ static bool set_key(struct compare_spec *s, const char *key, const char *value, 
         *number = (double)s->size;
         return true;
     }
-    if (strcmp(key, "blksize") == 0 || strcmp(key, "window") == 0)
+    if (is_block_key(key))
         return set_block(s, key, value, number, why);
+    if (!compare_link_is_key(key)) {
+        snprintf(why, COMPARE_WHY_MAX,
+                 "sweep '%.20s': neither size, blksize or window, nor one of " COMPARE_LINK_KEYS,
+                 key);
+        return false;
+    }
     return compare_link_set(&s->link, key, value, number, why);
+}
+
+/* Two methods that differ in what is swept alone would be measured twice. */
+static bool part_methods(struct compare_spec *s, char why[COMPARE_WHY_MAX])
+{
+    struct compare_spec point;
+    char a[COMPARE_LABEL_MAX], b[COMPARE_LABEL_MAX];
+    size_t n = 0;
+
+    if (!is_block_key(s->sweep.key))
+        return true;
+    if (!compare_spec_point(s, 0, &point, why))
+        return false;
+    for (size_t i = 0; i < s->n; i++) {
+        size_t k = 0;
+
+        while (k < n && memcmp(&point.methods[k], &point.methods[i], sizeof *point.methods) != 0)
+            k++;
+        if (k < n && s->methods_given) {
+            compare_method_name(&s->methods[k], a);
+            compare_method_name(&s->methods[i], b);
+            snprintf(why, COMPARE_WHY_MAX, "sweep: with one %s '%s' and '%s' are the same method",
+                     s->sweep.key, a, b);
+            return false;
+        }
+        if (k == n) {
+            point.methods[n] = point.methods[i];
+            s->methods[n++] = s->methods[i];
+        }
+    }
+    s->n = n;
+    return true;
 }
 
 static bool add_value(struct compare_spec *s, const char *value, size_t n,
@@ -117,6 +176,11 @@ static bool add_value(struct compare_spec *s, const char *value, size_t n,
     w->values[w->n][n] = '\0';
     if (!set_key(&tried, w->key, w->values[w->n], &w->numbers[w->n], why))
         return false;
+    for (size_t i = 0; i < w->n; i++)
+        if (strcmp(w->values[i], w->values[w->n]) == 0) {
+            snprintf(why, COMPARE_WHY_MAX, "sweep: %s is given twice", w->values[i]);
+            return false;
+        }
     w->n++;
     return true;
 }
@@ -138,7 +202,7 @@ bool compare_spec_sweep(struct compare_spec *s, const char *text, char why[COMPA
     while (rbuf_token(&list, ',', &value, &n))
         if (!add_value(s, value, n, why))
             return false;
-    return true;
+    return part_methods(s, why);
 }
 
 size_t compare_spec_points(const struct compare_spec *s)
@@ -173,6 +237,20 @@ static bool check_mtu(const struct compare_spec *s, const struct compare_method 
     return false;
 }
 
+/* What is in flight is kept to be sent again, and that is bounded. */
+static bool check_window(const struct compare_method *m, char why[COMPARE_WHY_MAX])
+{
+    unsigned most = FLIGHT_MAX / (m->blksize + 4);
+
+    if (m->transport != COMPARE_UDP || m->window == 1 || m->window <= most)
+        return true;
+    snprintf(why, COMPARE_WHY_MAX,
+             "%u blocks of %u bytes are more than the 1 MiB that a window holds; "
+             "udp:blksize=%u,window=%u fits",
+             m->window, m->blksize, m->blksize, most);
+    return false;
+}
+
 static bool check_point(const struct compare_spec *s, char why[COMPARE_WHY_MAX])
 {
     for (int i = 0; i < 2; i++) {
@@ -185,7 +263,7 @@ static bool check_point(const struct compare_spec *s, char why[COMPARE_WHY_MAX])
         }
     }
     for (size_t i = 0; i < s->n; i++)
-        if (!check_mtu(s, &s->methods[i], why))
+        if (!check_mtu(s, &s->methods[i], why) || !check_window(&s->methods[i], why))
             return false;
     return true;
 }

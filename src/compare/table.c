@@ -129,7 +129,7 @@ static void put_failed(const struct compare_row *row, FILE *f)
 {
     static const char *const words[] = {[COMPARE_DONE] = "",
                                         [COMPARE_FAILED] = "failed",
-                                        [COMPARE_REFUSED] = "refused by the kernel",
+                                        [COMPARE_REFUSED] = "refused",
                                         [COMPARE_UNFINISHED] = "did not finish"};
     char text[COMPARE_WHY_MAX + 40];
 

@@ -198,7 +198,7 @@ static enum compare_state state_of(const struct trial *t, char why[COMPARE_WHY_M
     char moved[24];
 
     if (t->server_err == -XFER_ECONGESTION || t->err == -XFER_ECONGESTION) {
-        snprintf(why, COMPARE_WHY_MAX, "it offers no %s here (try: sudo modprobe tcp_%s)",
+        snprintf(why, COMPARE_WHY_MAX, "the kernel has no %s (try: sudo modprobe tcp_%s)",
                  t->method.congestion, t->method.congestion);
         return COMPARE_REFUSED;
     }

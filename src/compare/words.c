@@ -33,13 +33,15 @@ char *compare_words_size(uint64_t bytes, char *out, size_t cap)
 
 char *compare_words_setting(const struct compare_result *r, unsigned point, char *out, size_t cap)
 {
+    static const char *const directions[] = {"", "get ", "put and get "};
     struct compare_spec s;
     char why[COMPARE_WHY_MAX], size[24], link[400];
     bool swept = r->spec->sweep.n > 0;
 
     if (!compare_spec_point(r->spec, point, &s, why))
         s = *r->spec;
-    snprintf(out, cap, "%s, %s", compare_words_size(s.size, size, sizeof size),
+    snprintf(out, cap, "%s%s, %s", directions[s.direction],
+             compare_words_size(s.size, size, sizeof size),
              compare_link_text(&s.link, swept ? 0 : r->measured_rtt, link, sizeof link));
     return out;
 }

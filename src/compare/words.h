@@ -23,7 +23,8 @@ void compare_words_long(const struct compare_result *r, unsigned point,
 /* "1.0 MiB" or "1 MiB": binary units, as --size reads them. Returns out. */
 char *compare_words_size(uint64_t bytes, char *out, size_t cap);
 
-/* "1 MiB, 20 Mbit/s, RTT 20 ms (measured 20.2), no loss, seed 1" of one point. Returns out. */
+/* "1 MiB, 20 Mbit/s, RTT 20 ms (measured 20.2), no loss, seed 1" of one point; "get 1 MiB, ..."
+ * where it is not put. Returns out. */
 char *compare_words_setting(const struct compare_result *r, unsigned point, char *out, size_t cap);
 
 #endif

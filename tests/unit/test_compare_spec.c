@@ -78,9 +78,11 @@ Test(compare_link, texts)
         {"up-loss=1%,seed=7", "20 Mbit/s, RTT 20 ms, loss 1% up, 0% down, seed 7", 0},
         {"loopback", "the loopback device, RTT 0.04 ms (measured), seed 1", .00004},
         {"loopback", "the loopback device, seed 1", 0},
-        {"broadband", "10 Mbit/s up, 50 Mbit/s down, RTT 20 ms, no loss, seed 1", 0},
-        {"mobile,loss=0", "10 Mbit/s up, 20 Mbit/s down, RTT 60 ms, jitter 10 ms, no loss, seed 1",
-         0},
+        {"broadband", "broadband: 10 Mbit/s up, 50 Mbit/s down, RTT 20 ms, no loss, seed 1", 0},
+        {"mobile,loss=0",
+         "mobile: 10 Mbit/s up, 20 Mbit/s down, RTT 60 ms, jitter 10 ms, no loss, seed 1", 0},
+        {"rate=20mbit/1mbit,delay=1ms/9ms,loss=0/2%",
+         "20 Mbit/s up, 1 Mbit/s down, RTT 10 ms, loss 0% up, 2% down, seed 1", 0},
         {"down-delay=30ms,mtu=1400,corrupt=0.5%",
          "20 Mbit/s, RTT 40 ms, no loss, corrupted 0.5%, MTU 1400, seed 1", 0},
     };
@@ -114,7 +116,27 @@ Test(compare_link, refused_with_clear_words)
         {"mtu=100", "mtu '100': an MTU is a number from 576 to 9000"},
         {"seed=-1", "seed '-1': no number"},
         {"lan,wifi", "link 'wifi': a preset comes first, then KEY=VALUE; decimals have a point"},
+        {"seed=x", "seed 'x': no number"},
+        {"seed=1.5", "seed '1.5': no number"},
         {"queue=0", "queue '0': no size (as in 64K)"},
+        {"queue=-1", "queue '-1': no size (as in 64K)"},
+        {"loss=-1%", "loss '-1%': no percentage (as in 0.5%)"},
+        {"loss=nan%", "loss 'nan%': no percentage (as in 0.5%)"},
+        {"loss=1e9%", "loss '1e9%': no percentage (as in 0.5%)"},
+        {"loss=1/100%", "loss '1': a share needs a percent sign (as in 0.5%)"},
+        {"corrupt=100%", "corrupt '100%': nothing would arrive whole"},
+        {"rtt=-5ms", "rtt '-5ms': no time (as in 20ms or 0.5s)"},
+        {"rtt=nan", "rtt 'nan': no time (as in 20ms or 0.5s)"},
+        {"rtt=99999999999999999999s", "rtt '99999999999999999999s': no time (as in 20ms or 0.5s)"},
+        {"rtt=1ms/2ms",
+         "rtt '1ms/2ms': a round trip is one; each way has a delay (--link delay=A/B)"},
+        {"up-rate=1mbit/2mbit", "up-rate '1mbit/2mbit': it is of one way: one value"},
+        {"rate=1mbit/", "rate '': no rate (as in 20mbit)"},
+        {"rate=-1mbit", "rate '-1mbit': no rate (as in 20mbit)"},
+        {"rate=11gbit", "rate '11gbit': more than 10gbit"},
+        {"rate=99999999999999999999gbit",
+         "rate '99999999999999999999gbit': no rate (as in 20mbit)"},
+        {"rate=1mbit/0", "rate '0': nothing crosses a link without a rate"},
         {"loopback,loss=1%",
          "loss '1%': the loopback device has no settings; leave out the preset"},
     };
@@ -132,20 +154,20 @@ Test(compare_link, refused_with_clear_words)
     cr_expect_not(compare_link_parse("", &l, why));
     cr_expect_not(compare_link_parse("moon", &l, why));
     cr_expect_not(compare_link_parse("up-rtt=1ms", &l, why));
+    cr_expect_not(compare_link_parse("up-mtu=1500", &l, why));
 }
 
 Test(compare_spec, methods_given_replace_the_defaults)
 {
     struct compare_spec s;
     char why[COMPARE_WHY_MAX];
-    bool given = false;
 
     compare_spec_default(&s);
     cr_expect_eq(s.n, 3);
-    cr_expect(compare_spec_method(&s, "tcp*4", &given, why));
-    cr_expect(compare_spec_method(&s, "udp", &given, why));
+    cr_expect(compare_spec_method(&s, "tcp*4", why));
+    cr_expect(compare_spec_method(&s, "udp", why));
     cr_expect_eq(s.n, 2);
-    cr_expect_not(compare_spec_method(&s, "udp:window=1", &given, why));
+    cr_expect_not(compare_spec_method(&s, "udp:window=1", why));
     cr_expect_str_eq(why, "method 'udp:window=1' is given twice");
 }
 
@@ -175,6 +197,71 @@ Test(compare_spec, impossible_combinations)
     cr_assert_not_null(compare_spec_warning(&s));
 }
 
+Test(compare_spec, windows_beyond_memory)
+{
+    struct compare_spec s;
+    char why[COMPARE_WHY_MAX];
+
+    compare_spec_default(&s);
+    cr_assert(compare_spec_method(&s, "udp:blksize=65464,window=16", why));
+    cr_expect(compare_spec_check(&s, why));
+    cr_assert(compare_spec_method(&s, "udp:blksize=65464,window=32767", why));
+    cr_expect_not(compare_spec_check(&s, why));
+    cr_expect_str_eq(why, "32767 blocks of 65464 bytes are more than the 1 MiB that a window "
+                          "holds; udp:blksize=65464,window=16 fits");
+}
+
+Test(compare_spec, several_connections_are_for_downloads)
+{
+    struct compare_spec s;
+    char why[COMPARE_WHY_MAX];
+
+    compare_spec_default(&s);
+    cr_expect_eq(compare_spec_direction(&s), COMPARE_PUT);
+    cr_assert(compare_spec_method(&s, "udp", why));
+    cr_assert(compare_spec_method(&s, "tcp*4", why));
+    cr_expect_eq(compare_spec_direction(&s), COMPARE_GET);
+    cr_expect_null(compare_spec_refusal(&s.methods[0], COMPARE_PUT));
+    cr_expect_not_null(compare_spec_refusal(&s.methods[1], COMPARE_PUT));
+    cr_expect_null(compare_spec_refusal(&s.methods[1], COMPARE_GET));
+}
+
+Test(compare_spec, sweeps_that_make_methods_alike)
+{
+    struct compare_spec s;
+    char why[COMPARE_WHY_MAX];
+
+    compare_spec_default(&s);
+    cr_assert(compare_spec_sweep(&s, "window=1,4", why));
+    cr_expect_eq(s.n, 2, "tcp and the first of those over UDP");
+    compare_spec_default(&s);
+    cr_assert(compare_spec_sweep(&s, "blksize=512,1024", why));
+    cr_expect_eq(s.n, 3);
+    compare_spec_default(&s);
+    cr_assert(compare_spec_method(&s, "udp", why));
+    cr_assert(compare_spec_method(&s, "udp:window=4", why));
+    cr_expect_not(compare_spec_sweep(&s, "window=1,4", why));
+    cr_expect_str_eq(why, "sweep: with one window 'udp' and 'udp:window=4' are the same method");
+}
+
+Test(compare_spec, sweeps_of_too_much)
+{
+    struct compare_spec s;
+    char why[COMPARE_WHY_MAX];
+
+    compare_spec_default(&s);
+    cr_expect(compare_spec_sweep(&s, "seed=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16", why), "%s",
+              why);
+    cr_expect_not(compare_spec_sweep(&s, "seed=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", why));
+    cr_expect_str_eq(why, "more than 16 values to sweep");
+    cr_expect_not(compare_spec_sweep(&s, "rtt=1ms,2ms,1ms", why));
+    cr_expect_str_eq(why, "sweep: 1ms is given twice");
+    cr_expect_not(compare_spec_sweep(&s, "colour=red", why));
+    cr_expect_str_eq(why, "sweep 'colour': neither size, blksize or window, nor one of rtt, rate, "
+                          "loss, jitter, delay, duplicate, corrupt, reorder, queue (up- or down- "
+                          "before them: one way), mtu, seed");
+}
+
 Test(compare_spec, sweeps)
 {
     struct compare_spec s, point;
@@ -188,7 +275,7 @@ Test(compare_spec, sweeps)
     cr_expect_float_eq(compare_link_rtt(&point.link), .01, 1e-12);
     cr_assert(compare_spec_sweep(&s, "window=1,64", why));
     cr_assert(compare_spec_point(&s, 1, &point, why));
-    cr_expect_eq(point.methods[2].window, 64);
+    cr_expect_eq(point.methods[1].window, 64);
     cr_expect_eq(point.methods[0].window, 0);
     cr_assert(compare_spec_sweep(&s, "size=64K,1M", why));
     cr_assert(compare_spec_point(&s, 0, &point, why));

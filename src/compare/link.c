@@ -84,9 +84,9 @@ static bool parse_rate(const char *key, const char *s, double *bits, char why[CO
 {
     uint64_t bytes_per_second;
 
-    if (s[strspn(s, "0.")] == '\0' || (s[strspn(s, "0.")] > '9' && s[0] == '0'))
+    if ((*s != '\0' && s[strspn(s, "0.")] == '\0') || (s[strspn(s, "0.")] > '9' && s[0] == '0'))
         return wrong(why, key, s, "nothing crosses a link without a rate");
-    if (s[strspn(s, "0123456789.")] == '\0')
+    if (*s != '\0' && s[strspn(s, "0123456789.")] == '\0')
         return wrong(why, key, s, "a rate needs a unit (as in 20mbit)");
     if (!units_parse_rate(s, &bytes_per_second))
         return wrong(why, key, s, "no rate (as in 20mbit)");

@@ -5,6 +5,7 @@ import glob
 import io
 import json
 import os
+import re
 import subprocess
 
 import harness
@@ -42,7 +43,8 @@ class Refused(TestCase):
         for args, pattern in [
                 (["-m", "quic"], "begins with tcp or udp"),
                 (["-m", "udp:blksize=7"], "from 8 to 65464"),
-                (["-m", "tcp*4"], "--direction get"),
+                (["-m", "udp:blksize=65464,window=99"], "udp:blksize=65464,window=16 fits"),
+                (["--sweep", "colour=red"], "neither size, blksize or window"),
                 (["-m", "tcp", "-m", "tcp"], "given twice"),
                 (["--sweep", "rtt"], "KEY=A,B,C"),
                 (["--sweep", "loss=1%,100%"], "nothing would arrive"),
@@ -160,12 +162,25 @@ class Loopback(TestCase):
         out, _ = self.compare(path, "--json", "-q")
         self.assertTrue(all(r["bytes"] == 70_000 for r in records(out)))
 
+    def test_several_connections_turn_to_get(self):
+        out, _ = self.compare("--size", "10K", "-m", "tcp*2", "-m", "udp")
+        self.assertRegex(out.decode(), r"^get 10 KiB, .*\n.*\n.*tcp \(\w+\) x 2 +\d")
+
+    def test_several_connections_cannot_put(self):
+        out, _ = self.compare("--size", "10K", "-m", "tcp*2", "-m", "udp", "--direction", "both")
+        self.assertEqual(len(self.lines_of(out, "refused: an upload is one stream")), 1)
+        self.assertEqual(len(self.lines_of(out, r"tcp \(\w+\) x 2 +\d.* ")), 1)
+
+    @staticmethod
+    def lines_of(out, pattern):
+        return [line for line in out.decode().splitlines() if re.search(pattern, line)]
+
     def test_what_the_kernel_refuses_has_its_row(self):
         out, _ = self.compare("--size", "10K", "-m", "tcp:nosuch", "-m", "udp", "--direction",
                               "both", status=6)
-        self.assertEqual(out.decode().count("refused by the kernel"), 2)
+        self.assertEqual(out.decode().count("refused: the kernel has no nosuch"), 2)
         self.assertIn("modprobe", out.decode())
-        self.assertEqual(out.decode().count("\nudp stop-and-wait"), 2 * 2)
+        self.assertEqual(out.decode().count("\nudp stop-and-wait"), 2)
 
 
 class Elsewhere(TestCase):

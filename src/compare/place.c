@@ -163,7 +163,8 @@ static int start_server(struct link *link, struct trial *t, pid_t *ret)
     return err;
 }
 
-/* The last segments of a connection are still on their way when both programs have ended. */
+/* The last segments of a connection are still on their way when its client has ended: a server that
+ * is told to end before they arrive would take its leave of it, and be reset. */
 static void settle(const struct place *p)
 {
     int64_t rtt = p->settings.path[0].delay + p->settings.path[1].delay, wait = 2 * rtt + 20 * MS;
@@ -182,10 +183,10 @@ static int run_processes(const struct place *p, struct link *link, struct trial 
         if (err == 0)
             wait_for_client(link, client, t);
     }
-    if (server > 0)
-        end_server(link, server);
     if (link != NULL && t->method.transport == COMPARE_TCP)
         settle(p);
+    if (server > 0)
+        end_server(link, server);
     return err;
 }
 

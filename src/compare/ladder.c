@@ -6,27 +6,28 @@
 #include "compare/markup.h"
 
 #define RAILS 62 /* columns between the two rails of the text */
+#define WORDS_MAX 192
 #define LEFT 190 /* of the drawing, in its own units */
 #define RIGHT 610
 #define DRAWN 800
 #define ROW 22 /* between two rungs, at least */
 
-static void bases(const struct compare_ladder *l, uint32_t base[2])
-{
-    bool seen[2] = {false, false};
-
-    base[0] = base[1] = 0;
-    for (size_t i = 0; i < l->n; i++)
-        if (l->packets[i].kind == COMPARE_SEGMENT && !seen[l->packets[i].way]) {
-            base[l->packets[i].way] = l->packets[i].seq;
-            seen[l->packets[i].way] = true;
-        }
-}
-
 static void repeat(char c, int n, FILE *f)
 {
     for (int i = 0; i < n; i++)
         fputc(c, f);
+}
+
+/* Cut between words where it is longer than the room, and says so. */
+static void shorten(char *text, size_t room)
+{
+    size_t n = strlen(text);
+
+    if (n <= room)
+        return;
+    for (n = room - 3; n > 0 && text[n] != ' '; n--)
+        ;
+    strcpy(text + (n > 0 ? n : room - 3), n > 0 ? " .." : "..");
 }
 
 static const char *fate_text(enum compare_fate fate)
@@ -35,11 +36,16 @@ static const char *fate_text(enum compare_fate fate)
 }
 
 /* "|--- DATA 1, 1428 bytes ----->|"; one that is lost stops at an X halfway. */
-static void put_arrow(const struct compare_packet *k, const char *text, FILE *f)
+static void put_arrow(const struct compare_packet *k, FILE *f)
 {
     const char *fate = fate_text(k->fate);
     bool lost = k->fate != COMPARE_ARRIVES;
-    int words = (int)strlen(text) + 2, after = (int)strlen(fate);
+    int after = (int)strlen(fate), words;
+    char text[WORDS_MAX];
+
+    shorten(compare_packet_text(k, text, sizeof text), (size_t)(RAILS - 7 - after));
+    words = (int)strlen(text) + 2;
+
     int line = RAILS - words - 4 - (lost ? after : 0);
     int drawn = lost && line > 6 ? line / 2 : line, blank = line - drawn;
 
@@ -74,20 +80,15 @@ static void put_timeout(const struct compare_packet *k, FILE *f)
 
 void compare_ladder_text(const struct compare_ladder *l, bool utf8, FILE *f)
 {
-    uint32_t base[2];
-    char text[RAILS - 20];
-
-    bases(l, base);
     fprintf(f, "%s\n%9s  client%*s\n", l->label, "ms", RAILS - 4, "server");
     for (size_t i = 0; i < l->n; i++) {
         const struct compare_packet *k = &l->packets[i];
 
         fprintf(f, "%9.1f  ", 1e3 * (k->seconds - l->packets[0].seconds));
-        compare_packet_text(k, base, text, sizeof text);
         if (k->kind == COMPARE_TIMEOUT)
             put_timeout(k, f);
         else
-            put_arrow(k, text, f);
+            put_arrow(k, f);
     }
     if (l->more)
         fprintf(f, "%9s\n", utf8 ? "…" : "...");
@@ -194,17 +195,15 @@ static void put_frame(const struct compare_ladder *l, double height, FILE *f)
 void compare_ladder_svg(const struct compare_ladder *l, FILE *f)
 {
     double scale = scale_of(l), y = 70;
-    uint32_t base[2];
-    char text[64];
+    char text[WORDS_MAX];
 
-    bases(l, base);
     put_frame(l, height_of(l, scale), f);
     for (size_t i = 0; i < l->n; i++) {
         const struct compare_packet *k = &l->packets[i];
 
         if (i > 0)
             y += step_of(k->seconds - l->packets[i - 1].seconds, scale);
-        put_rung(k, compare_packet_text(k, base, text, sizeof text),
+        put_rung(k, compare_packet_text(k, text, sizeof text),
                  (struct rung){y, y + flight_of(k, scale)},
                  1e3 * (k->seconds - l->packets[0].seconds), f);
     }

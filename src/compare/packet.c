@@ -12,6 +12,10 @@
 #define RST 4
 #define ACK 16
 
+#define WORD_MAX 20 /* of a name or a value: what is longer is a digest, and cut to its beginning  \
+                     */
+#define WORD_CUT 6
+
 enum tftp_opcode { TFTP_RRQ = 1, TFTP_WRQ, TFTP_DATA, TFTP_ACK, TFTP_ERROR, TFTP_OACK };
 
 static uint16_t get16(const uint8_t *p)
@@ -32,6 +36,8 @@ static void decode_tcp(const uint8_t *p, size_t n, size_t whole, struct compare_
     if (n < 20 || (header = (size_t)(p[12] >> 4) * 4) < 20 || header > n)
         return;
     ret->kind = COMPARE_SEGMENT;
+    ret->from = get16(p);
+    ret->to = get16(p + 2);
     ret->seq = get32(p + 4);
     ret->ack = get32(p + 8);
     ret->flags = p[13];
@@ -47,22 +53,39 @@ static void note(struct compare_packet *ret, const uint8_t *p, size_t n)
     ret->note[i] = '\0';
 }
 
-/* The names of the options that an OACK agrees to, with their values: "blksize=1428 window...". */
+/* One string of a list that ends in NULs. Returns what it takes there. */
+static size_t add_word(struct compare_packet *ret, const char *before, const uint8_t *p, size_t n)
+{
+    size_t whole = strnlen((const char *)p, n), shown = whole > WORD_MAX ? WORD_CUT : whole;
+    size_t len = strlen(ret->note);
+
+    if (len + strlen(before) + shown + 3 > sizeof ret->note)
+        return whole + 1;
+    len += (size_t)sprintf(ret->note + len, "%s", before);
+    for (size_t i = 0; i < shown; i++)
+        ret->note[len++] = (char)(p[i] > ' ' && p[i] < 127 ? p[i] : '.');
+    strcpy(ret->note + len, whole > shown ? ".." : "");
+    return whole + 1;
+}
+
+/* "blksize=1428 windowsize=16 sha256=e674c2..". */
 static void note_options(struct compare_packet *ret, const uint8_t *p, size_t n)
 {
-    bool value = false;
-    size_t len = 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < n && len + 1 < sizeof ret->note; i++) {
-        if (p[i] != '\0') {
-            ret->note[len++] = (char)(p[i] > ' ' && p[i] < 127 ? p[i] : '.');
-        } else {
-            value = !value;
-            if (value || i + 1 < n)
-                ret->note[len++] = value ? '=' : ' ';
-        }
-    }
-    ret->note[len] = '\0';
+    for (bool value = false; i < n; value = !value)
+        i += add_word(ret, value ? "=" : ret->note[0] ? " " : "", p + i, n - i);
+}
+
+/* The name, and the options: that the mode is octet is not worth its room. */
+static void note_request(struct compare_packet *ret, const uint8_t *p, size_t n)
+{
+    size_t i = add_word(ret, "", p, n);
+
+    if (i < n)
+        i += strnlen((const char *)p + i, n - i) + 1;
+    if (i < n)
+        note_options(ret, p + i, n - i);
 }
 
 static void decode_tftp(const uint8_t *p, size_t n, size_t whole, struct compare_packet *ret)
@@ -82,12 +105,20 @@ static void decode_tftp(const uint8_t *p, size_t n, size_t whole, struct compare
     else if (ret->opcode == TFTP_OACK)
         note_options(ret, p + 2, n - 2);
     else if (ret->opcode != TFTP_ACK)
-        note(ret, p + 2, n - 2);
+        note_request(ret, p + 2, n - 2);
+}
+
+/* The length in its header is that of all fragments. */
+static void decode_udp(const uint8_t *p, size_t n, struct compare_packet *ret)
+{
+    ret->from = get16(p);
+    ret->to = get16(p + 2);
+    decode_tftp(p + 8, n - 8, (size_t)get16(p + 4) - 8, ret);
 }
 
 void compare_packet_decode(const uint8_t *p, size_t n, struct compare_packet *ret)
 {
-    size_t header, total, there;
+    size_t header, total, there, offset;
 
     ret->kind = COMPARE_OTHER;
     ret->len = 0;
@@ -97,20 +128,22 @@ void compare_packet_decode(const uint8_t *p, size_t n, struct compare_packet *re
     header = (size_t)(p[0] & 15) * 4;
     total = get16(p + 2);
     there = n < total ? n : total;
-    /* A later fragment has no header of its transport. */
-    if (header < 20 || there < header || (get16(p + 6) & 0x1fff) != 0)
+    offset = (size_t)(get16(p + 6) & 0x1fff) * 8;
+    if (header < 20 || there < header)
         return;
+    if (offset > 0) { /* no header of its transport */
+        snprintf(ret->note, sizeof ret->note, "fragment from byte %zu, %zu bytes", offset,
+                 total - header);
+        return;
+    }
     if (p[9] == PROTOCOL_TCP)
         decode_tcp(p + header, there - header, total - header, ret);
     else if (p[9] == PROTOCOL_UDP && there >= header + 8 && get16(p + header + 4) >= 8)
-        /* The length in UDP's header is that of all fragments. */
-        decode_tftp(p + header + 8, there - header - 8, (size_t)get16(p + header + 4) - 8, ret);
+        decode_udp(p + header, there - header, ret);
 }
 
-static void segment_text(const struct compare_packet *k, const uint32_t base[2], char *out,
-                         size_t cap)
+static void segment_text(const struct compare_packet *k, char *out, size_t cap)
 {
-    uint32_t seq = k->seq - base[k->way], ack = k->ack - base[!k->way];
     const char *name = k->flags & SYN   ? k->flags & ACK ? "SYN-ACK" : "SYN"
                        : k->flags & RST ? "RST"
                        : k->flags & FIN ? "FIN"
@@ -120,11 +153,12 @@ static void segment_text(const struct compare_packet *k, const uint32_t base[2],
     if (k->len > 0)
         snprintf(data, sizeof data, ", %u bytes", (unsigned)k->len);
     if (k->flags & ACK && (k->len == 0 || k->flags & (SYN | FIN)))
-        snprintf(acks, sizeof acks, "%sack %u", name[0] ? ", " : "", (unsigned)ack);
+        snprintf(acks, sizeof acks, "%sack %u", name[0] ? ", " : "", (unsigned)k->ack);
     if (name[0] == '\0' && k->len == 0)
-        snprintf(out, cap, "ACK %u", (unsigned)ack);
+        snprintf(out, cap, "ACK %u", (unsigned)k->ack);
     else
-        snprintf(out, cap, "%s%sseq %u%s%s", name, name[0] ? " " : "", (unsigned)seq, data, acks);
+        snprintf(out, cap, "%s%sseq %u%s%s", name, name[0] ? " " : "", (unsigned)k->seq, data,
+                 acks);
 }
 
 static void tftp_text(const struct compare_packet *k, char *out, size_t cap)
@@ -151,14 +185,11 @@ static void tftp_text(const struct compare_packet *k, char *out, size_t cap)
     }
 }
 
-char *compare_packet_text(const struct compare_packet *k, const uint32_t base[2], char *out,
-                          size_t cap)
+static void packet_text(const struct compare_packet *k, char *out, size_t cap)
 {
-    if (cap > 0)
-        out[0] = '\0';
     switch (k->kind) {
     case COMPARE_SEGMENT:
-        segment_text(k, base, out, cap);
+        segment_text(k, out, cap);
         break;
     case COMPARE_TFTP:
         tftp_text(k, out, cap);
@@ -167,8 +198,29 @@ char *compare_packet_text(const struct compare_packet *k, const uint32_t base[2]
         snprintf(out, cap, "timeout");
         break;
     case COMPARE_OTHER:
-        snprintf(out, cap, "packet");
+        snprintf(out, cap, "%s", k->note[0] ? k->note : "packet");
         break;
     }
+}
+
+char *compare_packet_text(const struct compare_packet *k, char *out, size_t cap)
+{
+    const struct {
+        bool is;
+        const char *word;
+    } remarks[] = {{k->again, "again"},
+                   {k->duplicated, "arrives twice"},
+                   {k->corrupted, "damaged"},
+                   {k->delayed, "held back"}};
+    char text[COMPARE_NOTE_MAX + 16] = "", words[64] = "", number[16] = "";
+    size_t n = 0;
+
+    packet_text(k, text, sizeof text);
+    for (size_t i = 0; i < sizeof remarks / sizeof *remarks; i++)
+        if (remarks[i].is)
+            n += (size_t)sprintf(words + n, "%s%s", n > 0 ? ", " : " (", remarks[i].word);
+    if (k->connection > 0)
+        snprintf(number, sizeof number, "%u: ", k->connection);
+    snprintf(out, cap, "%s%s%s%s", number, text, words, n > 0 ? ")" : "");
     return out;
 }

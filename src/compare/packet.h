@@ -6,7 +6,7 @@
 
 #include "compare/compare.h"
 
-#define COMPARE_NOTE_MAX 48
+#define COMPARE_NOTE_MAX 96
 
 enum compare_fate { COMPARE_ARRIVES, COMPARE_LOST, COMPARE_OVERFLOW /* of the queue */ };
 
@@ -24,23 +24,27 @@ struct compare_packet {
     unsigned way;   /* 0: from the client */
     enum compare_fate fate;
     enum compare_kind kind;
-    uint32_t len; /* of the payload: of a segment, of a block */
+    bool again;                          /* sent before */
+    bool duplicated, corrupted, delayed; /* by the link */
+    unsigned connection;                 /* from 1, where there are several; else 0 */
+    uint16_t from, to;                   /* ports */
+    uint32_t len;                        /* of the payload: of a segment, of a block */
     /* COMPARE_SEGMENT */
     uint8_t flags; /* as in the header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16 */
     uint32_t seq, ack;
     /* COMPARE_TFTP */
-    uint16_t opcode, block;      /* block: error code of an ERROR */
-    char note[COMPARE_NOTE_MAX]; /* name of a request, text of an error; printable ASCII */
+    uint16_t opcode, block; /* block: error code of an ERROR */
+    char note[COMPARE_NOTE_MAX];
+    /* name and options of a request, text of an error, what a fragment is; printable ASCII */
 };
 
-/* Fills in all but seconds, arrives, way and fate from the first n bytes of an IPv4 packet: len is
+/* Fills in ports, kind, and what belongs to it, from the first n bytes of an IPv4 packet: len is
  * that of the whole, however little was captured behind the headers. What has no whole header, or
  * is unknown, is COMPARE_OTHER. */
 void compare_packet_decode(const uint8_t *p, size_t n, struct compare_packet *ret);
 
-/* "SYN seq 0", "ACK 1449", "seq 1, 1448 bytes", "DATA 3, 1428 bytes", "ACK 3", "RRQ a.txt",
- * "timeout". base: the first sequence number of each way, which is shown as 0. Returns out. */
-char *compare_packet_text(const struct compare_packet *k, const uint32_t base[2], char *out,
-                          size_t cap);
+/* "SYN seq 0", "ACK 1449", "seq 1, 1448 bytes", "DATA 3, 1428 bytes (again)", "ACK 3",
+ * "RRQ a.txt blksize=1428", "timeout". Returns out. */
+char *compare_packet_text(const struct compare_packet *k, char *out, size_t cap);
 
 #endif

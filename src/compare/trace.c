@@ -1,6 +1,24 @@
 #include "config.h"
 
+#include <math.h>
+
 #include "compare/trace.h"
+
+#define FIN 1
+#define SYN 2
+#define DATA 3
+#define ACK 16
+
+/* What is known of one way of a connection while its packets are gone through. */
+struct sender {
+    bool sent;
+    uint32_t base, end; /* TCP: first sequence number, and the first that was not sent */
+};
+
+struct connection {
+    uint16_t port; /* the client's */
+    struct sender sender[2];
+};
 
 static struct compare_packet packet_of(const struct link_record *r, int64_t begun)
 {
@@ -13,44 +31,129 @@ static struct compare_packet packet_of(const struct link_record *r, int64_t begu
     k.fate = r->fate == LINK_PASSED           ? COMPARE_ARRIVES
              : r->fate == LINK_LOST_BY_CHANCE ? COMPARE_LOST
                                               : COMPARE_OVERFLOW;
+    k.duplicated = r->what & LINK_DUPLICATED;
+    k.corrupted = r->what & LINK_CORRUPTED;
+    k.delayed = r->what & LINK_HELD_BACK;
     return k;
 }
 
-/* Whether it went out before, and nothing has come in since its sender's last packet. */
-static bool is_by_timeout(const struct compare_trace *t, const struct compare_packet *k)
+/* ---- TCP ---- */
+
+/* Sequence numbers from 0, and whether any of it was sent before. */
+static void follow(struct connection *c, struct compare_packet *k)
 {
-    bool again = false;
-    double last = 0;
+    struct sender *s = &c->sender[k->way];
+    uint32_t n = k->len + (k->flags & (SYN | FIN) ? 1 : 0);
 
-    for (size_t i = 0; i < t->n; i++) {
-        const struct compare_packet *p = &t->packets[i];
+    if (!s->sent)
+        *s = (struct sender){.sent = true, .base = k->seq};
+    k->seq -= s->base;
+    if (k->flags & ACK)
+        k->ack -= c->sender[!k->way].base;
+    k->again = n > 0 && (int32_t)(k->seq - s->end) < 0;
+    if ((int32_t)(k->seq + n - s->end) > 0)
+        s->end = k->seq + n;
+}
 
-        if (p->kind == COMPARE_TFTP && p->way == k->way) {
-            again = again || (p->opcode == k->opcode && p->block == k->block);
-            last = p->seconds;
+static struct connection *connection_of(struct connection *all, size_t *n,
+                                        const struct compare_packet *k)
+{
+    uint16_t port = k->way == 0 ? k->from : k->to;
+
+    for (size_t i = 0; i < *n; i++)
+        if (all[i].port == port)
+            return &all[i];
+    all[*n] = (struct connection){.port = port};
+    return &all[(*n)++];
+}
+
+/* Numbers of connections are told where there are several. */
+static void follow_streams(struct compare_packet *p, size_t n)
+{
+    struct connection all[COMPARE_TRACE_PACKETS];
+    size_t found = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (p[i].kind == COMPARE_SEGMENT) {
+            struct connection *c = connection_of(all, &found, &p[i]);
+
+            p[i].connection = (unsigned)(c - all) + 1;
+            follow(c, &p[i]);
         }
-    }
-    for (size_t i = 0; i < t->n; i++) {
-        const struct compare_packet *p = &t->packets[i];
+    for (size_t i = 0; i < n && found < 2; i++)
+        p[i].connection = 0;
+}
 
-        if (p->way != k->way && p->fate == COMPARE_ARRIVES && p->arrives > last &&
-            p->arrives <= k->seconds)
+/* ---- TFTP ---- */
+
+static void follow_blocks(struct compare_packet *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < i && p[i].kind == COMPARE_TFTP && !p[i].again; k++)
+            p[i].again = p[k].kind == COMPARE_TFTP && p[k].way == p[i].way &&
+                         p[k].from == p[i].from && p[k].opcode == p[i].opcode &&
+                         p[k].block == p[i].block;
+}
+
+/* ---- timeouts ---- */
+
+/* What the fastest packet takes there and back; 0: none arrived. */
+static double round_trip(const struct compare_packet *p, size_t n)
+{
+    double least = INFINITY;
+
+    for (size_t i = 0; i < n; i++)
+        if (p[i].fate == COMPARE_ARRIVES)
+            least = fmin(least, p[i].arrives - p[i].seconds);
+    return isfinite(least) ? 2 * least : 0;
+}
+
+static bool is_same_stream(const struct compare_packet *a, const struct compare_packet *b)
+{
+    return a->kind == b->kind && a->connection == b->connection;
+}
+
+/* Whether p[i] was sent again with nothing to cause it but time: nothing has come in since its
+ * sender's last packet. After a timeout the packets behind it follow at once: they are not due to
+ * another one. */
+static bool is_by_timeout(const struct compare_packet *p, size_t i, double rtt)
+{
+    const struct compare_packet *k = &p[i], *last = NULL;
+
+    if (!k->again)
+        return false;
+    for (size_t j = 0; j < i; j++)
+        if (p[j].way == k->way && is_same_stream(&p[j], k))
+            last = &p[j];
+    if (last == NULL || (k->kind == COMPARE_SEGMENT && k->seconds - last->seconds < rtt) ||
+        (k->kind == COMPARE_TFTP && k->opcode == DATA && last->opcode == DATA &&
+         k->block == (uint16_t)(last->block + 1)))
+        return false;
+    for (size_t j = 0; j < i; j++)
+        if (p[j].way != k->way && is_same_stream(&p[j], k) && p[j].fate == COMPARE_ARRIVES &&
+            p[j].arrives > last->seconds && p[j].arrives <= k->seconds)
             return false;
-    }
-    return again && k->kind == COMPARE_TFTP;
+    return true;
 }
 
 void compare_trace_take(struct compare_trace *t, const struct link_record *r, size_t n)
 {
+    struct compare_packet p[COMPARE_TRACE_PACKETS];
     size_t shown = n < COMPARE_TRACE_PACKETS ? n : COMPARE_TRACE_PACKETS;
+    double rtt;
 
     *t = (struct compare_trace){.more = n > shown};
+    for (size_t i = 0; i < shown; i++)
+        p[i] = packet_of(&r[i], r[0].time);
+    follow_streams(p, shown);
+    follow_blocks(p, shown);
+    rtt = round_trip(p, shown);
     for (size_t i = 0; i < shown; i++) {
-        struct compare_packet k = packet_of(&r[i], r[0].time);
-
-        if (is_by_timeout(t, &k))
-            t->packets[t->n++] = (struct compare_packet){
-                .seconds = k.seconds, .way = k.way, .kind = COMPARE_TIMEOUT};
-        t->packets[t->n++] = k;
+        if (is_by_timeout(p, i, rtt))
+            t->packets[t->n++] = (struct compare_packet){.seconds = p[i].seconds,
+                                                         .way = p[i].way,
+                                                         .connection = p[i].connection,
+                                                         .kind = COMPARE_TIMEOUT};
+        t->packets[t->n++] = p[i];
     }
 }

@@ -32,29 +32,33 @@ static const struct compare_packet waiting[] = {
     {.seconds = 1.09, .way = 1, .kind = COMPARE_TIMEOUT},
 };
 static const struct compare_packet stream[] = {
-    {.seconds = 0, .arrives = .01, .kind = COMPARE_SEGMENT, .flags = 2, .seq = 4294967295},
-    {.seconds = .01,
-     .arrives = .02,
-     .way = 1,
-     .kind = COMPARE_SEGMENT,
-     .flags = 18,
-     .seq = 1000,
-     .ack = 0},
-    {.seconds = .02, .arrives = .03, .kind = COMPARE_SEGMENT, .flags = 16, .seq = 0, .ack = 1001},
+    {.seconds = 0, .arrives = .01, .kind = COMPARE_SEGMENT, .flags = 2},
+    {.seconds = .01, .arrives = .02, .way = 1, .kind = COMPARE_SEGMENT, .flags = 18, .ack = 1},
+    {.seconds = .02, .arrives = .03, .kind = COMPARE_SEGMENT, .flags = 16, .seq = 1, .ack = 1},
     {.seconds = .02,
      .arrives = .03,
      .kind = COMPARE_SEGMENT,
      .flags = 24,
-     .seq = 0,
-     .ack = 1001,
+     .seq = 1,
+     .ack = 1,
      .len = 1448},
     {.seconds = .03,
      .arrives = .04,
      .way = 1,
      .kind = COMPARE_SEGMENT,
      .flags = 16,
-     .seq = 1001,
-     .ack = 1448},
+     .seq = 1,
+     .ack = 1449},
+    {.seconds = .04,
+     .arrives = .05,
+     .kind = COMPARE_SEGMENT,
+     .flags = 24,
+     .seq = 1,
+     .ack = 1,
+     .len = 1448,
+     .again = true,
+     .duplicated = true,
+     .connection = 2},
 };
 
 static char *drawn(const struct compare_ladder *l,
@@ -94,9 +98,9 @@ Test(compare_ladder, stop_and_wait)
     free(text);
 }
 
-Test(compare_ladder, tcp_begins_at_sequence_number_zero)
+Test(compare_ladder, stream_of_segments)
 {
-    struct compare_ladder l = {"tcp (cubic)", stream, 5, false};
+    struct compare_ladder l = {"tcp (cubic)", stream, 6, false};
     char *text = drawn(&l, as_text);
 
     cr_expect_str_eq(
@@ -107,7 +111,8 @@ Test(compare_ladder, tcp_begins_at_sequence_number_zero)
         "     10.0  |<------------------------------------ SYN-ACK seq 0, ack 1 ---|\n"
         "     20.0  |--- ACK 1 --------------------------------------------------->|\n"
         "     20.0  |--- seq 1, 1448 bytes --------------------------------------->|\n"
-        "     30.0  |<------------------------------------------------ ACK 1449 ---|\n",
+        "     30.0  |<------------------------------------------------ ACK 1449 ---|\n"
+        "     40.0  |--- 2: seq 1, 1448 bytes (again, arrives twice) ------------->|\n",
         "got:\n%s", text);
     free(text);
 }
@@ -153,13 +158,17 @@ Test(compare_packet, decoded)
     static const uint8_t syn[] = {IP(40, 6), 0x1b, 0x9d, 0x1b, 0x9d, 0, 0, 0, 7, 0, 0,
                                   0,         0,    0x50, 2,    0,    0, 0, 0, 0, 0};
     static const uint8_t data[] = {IP(35, 17), 0, 69, 4, 0, 0, 15, 0, 0, 0, 3, 1, 2, 'a', 'b', 'c'};
-    static const uint8_t rrq[] = {IP(34, 17), 0, 69, 4, 0, 0, 14, 0, 0, 0, 1, 'f', '\n', 0, 'o'};
+    static const uint8_t rrq[] = {IP(37, 17), 4, 0,   0,    69, 0,   17, 0,   0,
+                                  0,          1, 'f', '\n', 0,  'o', 0,  'a', 0};
+    static const uint8_t later[] = {0x45, 0, 0,  60, 0, 0, 0,  185, 64, 17,
+                                    0,    0, 10, 0,  0, 1, 10, 0,   0,  2};
     static const uint8_t oack[] = {IP(35, 17), 0, 69, 4, 0, 0, 15, 0, 0, 0, 6, 'b', 's', 0, '5', 0};
     struct compare_packet k;
 
     compare_packet_decode(syn, sizeof syn, &k);
     cr_expect_eq(k.kind, COMPARE_SEGMENT);
     cr_expect_eq(k.seq, 7);
+    cr_expect_eq(k.from, 7069);
     cr_expect_eq(k.flags, 2);
     cr_expect_eq(k.len, 0);
     compare_packet_decode(data, sizeof data, &k);
@@ -167,9 +176,14 @@ Test(compare_packet, decoded)
     cr_expect_eq(k.block, 258);
     cr_expect_eq(k.len, 3);
     compare_packet_decode(rrq, sizeof rrq, &k);
-    cr_expect_str_eq(k.note, "f.");
+    cr_expect_str_eq(k.note, "f. a");
+    cr_expect_eq(k.from, 1024);
+    cr_expect_eq(k.to, 69);
     compare_packet_decode(oack, sizeof oack, &k);
     cr_expect_str_eq(k.note, "bs=5");
+    compare_packet_decode(later, sizeof later, &k);
+    cr_expect_eq(k.kind, COMPARE_OTHER);
+    cr_expect_str_eq(k.note, "fragment from byte 1480, 40 bytes");
 }
 
 Test(compare_packet, captures_hold_only_the_beginning)

@@ -5,6 +5,7 @@
 
 #include "compare/packet.h"
 
+#define PROTOCOL_ICMP 1
 #define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
 #define FIN 1
@@ -12,8 +13,10 @@
 #define RST 4
 #define ACK 16
 
-#define WORD_MAX 20 /* of a name or a value: what is longer is a digest, and cut to its beginning  \
-                     */
+#define PORT_UNREACHABLE 0x0303 /* type and code */
+#define WORD_MAX                                                                                   \
+    20 /* of a name or a value: what is longer is a digest, and cut to its beginning               \
+        */
 #define WORD_CUT 6
 
 enum tftp_opcode { TFTP_RRQ = 1, TFTP_WRQ, TFTP_DATA, TFTP_ACK, TFTP_ERROR, TFTP_OACK };
@@ -136,7 +139,10 @@ void compare_packet_decode(const uint8_t *p, size_t n, struct compare_packet *re
                  total - header);
         return;
     }
-    if (p[9] == PROTOCOL_TCP)
+    if (p[9] == PROTOCOL_ICMP && there >= header + 2)
+        snprintf(ret->note, sizeof ret->note, "ICMP%s",
+                 get16(p + header) == PORT_UNREACHABLE ? " port unreachable" : "");
+    else if (p[9] == PROTOCOL_TCP)
         decode_tcp(p + header, there - header, total - header, ret);
     else if (p[9] == PROTOCOL_UDP && there >= header + 8 && get16(p + header + 4) >= 8)
         decode_udp(p + header, there - header, ret);

@@ -160,6 +160,7 @@ Test(compare_packet, decoded)
     static const uint8_t data[] = {IP(35, 17), 0, 69, 4, 0, 0, 15, 0, 0, 0, 3, 1, 2, 'a', 'b', 'c'};
     static const uint8_t rrq[] = {IP(37, 17), 4, 0,   0,    69, 0,   17, 0,   0,
                                   0,          1, 'f', '\n', 0,  'o', 0,  'a', 0};
+    static const uint8_t icmp[] = {IP(24, 1), 3, 3, 0, 0};
     static const uint8_t later[] = {0x45, 0, 0,  60, 0, 0, 0,  185, 64, 17,
                                     0,    0, 10, 0,  0, 1, 10, 0,   0,  2};
     static const uint8_t oack[] = {IP(35, 17), 0, 69, 4, 0, 0, 15, 0, 0, 0, 6, 'b', 's', 0, '5', 0};
@@ -181,6 +182,8 @@ Test(compare_packet, decoded)
     cr_expect_eq(k.to, 69);
     compare_packet_decode(oack, sizeof oack, &k);
     cr_expect_str_eq(k.note, "bs=5");
+    compare_packet_decode(icmp, sizeof icmp, &k);
+    cr_expect_str_eq(k.note, "ICMP port unreachable");
     compare_packet_decode(later, sizeof later, &k);
     cr_expect_eq(k.kind, COMPARE_OTHER);
     cr_expect_str_eq(k.note, "fragment from byte 1480, 40 bytes");

@@ -205,6 +205,11 @@ static int finish_link(const struct place *p, struct link *link, const char *nam
         snprintf(f->text, sizeof f->text, "%s", problem.why);
         f->doubt = f->text;
     }
+    if (p->capture != NULL && f->stats.records_missed > 0) {
+        snprintf(f->text, sizeof f->text, "the capture lacks the last %llu packets: it was full",
+                 (unsigned long long)f->stats.records_missed);
+        f->doubt = f->text;
+    }
     records = link_records(link, &n);
     if (trace != NULL)
         compare_trace_take(trace, records, n);

@@ -186,13 +186,16 @@ struct link_measure {
     int64_t rtt, rtt_expected; /* ns, medians of a UDP echo; -1: no echo came back */
     unsigned echoes, answered;
     uint64_t rate[2];        /* bits a second, by sender; 0: not measured, or no limit */
+    int64_t took[2];         /* ns, in which that was measured */
     struct link_stats stats; /* of the echoes */
 };
 
-/* A run of its own: an echo, and a train of packets each way; two seconds or a few round trips. */
+/* Runs of its own: echoes, and a train of packets each way. Some two seconds and round trips; more
+ * on the slowest lines. */
 int link_measure(struct link *link, struct link_measure *ret);
 
-/* The round trip and rates within 1 ms and 5 % of what was asked. */
+/* The round trip and rates within 1 ms and 5 % of what was asked, and what jitter and reordering
+ * add to so few packets. */
 bool link_is_faithful(const struct link_settings *s, const struct link_measure *m,
                       struct link_problem *p);
 

@@ -23,6 +23,9 @@ enum {
     TRAIN_MAX = 4000,
     HEAD_BYTES = 32 << 10
 };
+#define ECHO_TIME (2 * LINK_SEC)
+#define ECHO_APART_MIN (5 * LINK_MS) /* by then both ends sleep again, as between blocks */
+#define ECHO_APART_MAX (50 * LINK_MS)
 #define TRAIN_TIME (LINK_SEC / 4)
 #define PATIENCE (LINK_SEC / 2)
 
@@ -33,9 +36,10 @@ struct probe {
     unsigned count;
     uint32_t bytes; /* of UDP */
     int ready[2];
-    int64_t wait, rtt[ECHOES_MAX];
+    int64_t wait, apart, rtt[ECHOES_MAX];
     unsigned answered;
     uint64_t rate;
+    int64_t took;
 };
 
 /* ---- sockets ---- */
@@ -98,30 +102,41 @@ static int answer_echoes(void *arg)
     return 0;
 }
 
-static bool echo(int fd, const struct probe *p, uint32_t number, int64_t *took)
+/* Takes one that has come; sent[i] is 0 when i is answered, so that a duplicate does not count. */
+static void take_echo(int fd, struct probe *p, int64_t sent[ECHOES_MAX])
 {
-    uint32_t buf[ECHO_BYTES / sizeof(uint32_t)] = {number};
-    int64_t sent = link_now();
+    uint32_t buf[ECHO_BYTES / sizeof(uint32_t)];
 
-    if (send(fd, buf, sizeof buf, 0) < 0)
-        return false;
-    while (has_input(fd, sent + p->wait))
-        if (recv(fd, buf, sizeof buf, 0) == sizeof buf && buf[0] == number) {
-            *took = link_now() - sent;
-            return true;
-        }
-    return false;
+    if (recv(fd, buf, sizeof buf, 0) != sizeof buf || buf[0] >= p->count || sent[buf[0]] == 0)
+        return;
+    p->rtt[p->answered++] = link_now() - sent[buf[0]];
+    sent[buf[0]] = 0;
 }
 
+/* One every p->apart, so that a long way costs one round trip and not one for each. */
 static int ask_echoes(void *arg)
 {
     struct probe *p = arg;
+    uint32_t buf[ECHO_BYTES / sizeof(uint32_t)] = {0};
+    int64_t sent[ECHOES_MAX] = {0}, next = link_now();
     int fd = open_socket(LINK_CLIENT);
 
     if (fd < 0)
         return 1;
-    for (unsigned i = 0; i < p->count; i++)
-        p->answered += echo(fd, p, i, &p->rtt[p->answered]);
+    for (unsigned asked = 0; p->answered < p->count;) {
+        if (has_input(fd, next)) {
+            take_echo(fd, p, sent);
+        } else if (asked == p->count) {
+            return 0;
+        } else {
+            buf[0] = asked;
+            sent[asked] = link_now();
+            if (send(fd, buf, sizeof buf, 0) < 0)
+                return 1;
+            asked++;
+            next = sent[asked - 1] + (asked < p->count ? p->apart : p->wait);
+        }
+    }
     return 0;
 }
 
@@ -175,9 +190,10 @@ static int take_train(void *arg)
             last_at = at;
         }
     }
+    p->took = last_at - first_at;
     if (last > first && last_at > first_at)
         p->rate = (last - first) * (p->bytes + (uint64_t)HEADERS) * 8 * (uint64_t)LINK_SEC /
-                  (uint64_t)(last_at - first_at);
+                  (uint64_t)p->took;
     return 0;
 }
 
@@ -246,10 +262,19 @@ static int together(struct link *link, struct probe *p, enum link_side first, in
     return err;
 }
 
+static int64_t serialization(const struct link_path *p, uint32_t bytes)
+{
+    return p->rate > 0 ? (int64_t)(bytes * UINT64_C(8) * (uint64_t)LINK_SEC / p->rate) : 0;
+}
+
 static int64_t one_way(const struct link_path *p, uint32_t bytes)
 {
-    return p->delay + p->jitter / 2 +
-           (p->rate > 0 ? (int64_t)(bytes * UINT64_C(8) * (uint64_t)LINK_SEC / p->rate) : 0);
+    return p->delay + p->jitter / 2 + serialization(p, bytes);
+}
+
+static int64_t bounded(int64_t v, int64_t least, int64_t most)
+{
+    return v < least ? least : v > most ? most : v;
 }
 
 static int by_size(const void *a, const void *b)
@@ -259,22 +284,30 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* How many echoes, how far apart, and how long to wait for the last. */
+static void plan_echoes(struct probe *p, const struct link_path path[2], int64_t rtt)
+{
+    p->apart = bounded(rtt, ECHO_APART_MIN, ECHO_APART_MAX);
+    for (unsigned side = 0; side < 2; side++)
+        p->apart =
+            bounded(2 * serialization(&path[side], ECHO_BYTES + HEADERS), p->apart, INT64_MAX);
+    p->wait = 2 * rtt + path[0].jitter + path[1].jitter + path[0].reorder_delay +
+              path[1].reorder_delay + PATIENCE;
+    p->count = (unsigned)bounded(ECHO_TIME / p->apart, ECHOES_MIN, ECHOES_MAX);
+}
+
 static int measure_rtt(struct link *link, struct probe *p, struct link_measure *ret)
 {
     const struct link_path *path = link->s.path;
-    int64_t fits;
     int err;
 
     ret->rtt_expected =
         one_way(&path[0], ECHO_BYTES + HEADERS) + one_way(&path[1], ECHO_BYTES + HEADERS);
-    p->wait = 2 * ret->rtt_expected + path[0].jitter + path[1].jitter + path[0].reorder_delay +
-              path[1].reorder_delay + PATIENCE;
-    fits = LINK_SEC / (ret->rtt_expected + 1);
-    p->count = fits > ECHOES_MAX ? ECHOES_MAX : fits < ECHOES_MIN ? ECHOES_MIN : (unsigned)fits;
+    plan_echoes(p, path, ret->rtt_expected);
     err = link_begin(link, 0);
     if (!err)
         err = together(link, p, LINK_SERVER, answer_echoes, ask_echoes,
-                       p->count * p->wait + PATIENCE, 0);
+                       p->count * p->apart + p->wait + 10 * PATIENCE, 0);
     if (!err)
         err = link_end(link, &ret->stats);
     ret->echoes = p->count;
@@ -284,27 +317,37 @@ static int measure_rtt(struct link *link, struct probe *p, struct link_measure *
     return err;
 }
 
-static int measure_rate(struct link *link, struct probe *p, enum link_side side, uint64_t *ret)
+/* Packets small enough for some to pass in time, and as many as pass. */
+static void plan_train(struct probe *p, const struct link_path *path, uint32_t mtu)
+{
+    uint64_t all = path->rate / 8 * (uint64_t)TRAIN_TIME / (uint64_t)LINK_SEC;
+    int64_t most = mtu - HEADERS < TRAIN_PACKET ? mtu - HEADERS : TRAIN_PACKET;
+
+    p->bytes = (uint32_t)bounded((int64_t)all / TRAIN_MIN - HEADERS, ECHO_BYTES, most);
+    p->count = (unsigned)bounded((int64_t)(all / (p->bytes + HEADERS)), TRAIN_MIN, TRAIN_MAX);
+    p->wait = PATIENCE + 2 * one_way(path, p->bytes + HEADERS) + path->jitter + path->reorder_delay;
+}
+
+static int measure_rate(struct link *link, struct probe *p, enum link_side side,
+                        struct link_measure *ret)
 {
     const struct link_path *path = &link->s.path[side];
     struct link_stats ignored;
-    uint64_t n;
     int err;
 
     if (path->rate == 0)
         return 0;
     p->side = side;
-    p->bytes = link->s.mtu - HEADERS < TRAIN_PACKET ? link->s.mtu - HEADERS : TRAIN_PACKET;
-    n = path->rate / 8 * (uint64_t)TRAIN_TIME / (uint64_t)LINK_SEC / (p->bytes + HEADERS);
-    p->count = n < TRAIN_MIN ? TRAIN_MIN : n > TRAIN_MAX ? TRAIN_MAX : (unsigned)n;
+    plan_train(p, path, link->s.mtu);
     p->rate = 0;
-    p->wait = PATIENCE + 2 * one_way(path, p->bytes + HEADERS) + path->jitter + path->reorder_delay;
+    p->took = 0;
     err = link_begin(link, 0);
     if (!err)
         err = together(link, p, !side, take_train, send_train,
-                       10 * PATIENCE + p->count * one_way(path, p->bytes + HEADERS),
+                       10 * PATIENCE + p->wait + p->count * serialization(path, p->bytes + HEADERS),
                        10 * PATIENCE + p->wait);
-    *ret = p->rate;
+    ret->rate[side] = p->rate;
+    ret->took[side] = p->took;
     return err ? err : link_end(link, &ignored);
 }
 
@@ -320,7 +363,7 @@ int link_measure(struct link *link, struct link_measure *ret)
     p->s = &link->s;
     err = measure_rtt(link, p, ret);
     for (unsigned side = 0; side < 2 && !err; side++)
-        err = measure_rate(link, p, side, &ret->rate[side]);
+        err = measure_rate(link, p, side, ret);
     munmap(p, sizeof *p);
     return err;
 }

@@ -96,10 +96,34 @@ bool link_is_trustworthy(const struct link_settings *s, const struct link_stats 
     return true;
 }
 
+/* How far a median of echoes may be off by chance: four standard deviations of it are a quarter of
+ * the jitter of both ways. */
+static int64_t off_by_chance(const struct link_settings *s)
+{
+    int64_t sum = 0;
+
+    for (unsigned side = 0; side < 2; side++) {
+        const struct link_path *w = &s->path[side];
+
+        sum += w->jitter / 4 + (w->reorder > 0.2 ? w->reorder_delay : 0);
+    }
+    return sum;
+}
+
+static bool is_rate(const struct link_path *w, double rate, int64_t took)
+{
+    double want = (double)w->rate;
+    double most = 1.0 / SLACK_PART +
+                  (double)(w->jitter + (w->reorder > 0 ? w->reorder_delay : 0)) / (double)took;
+
+    return rate >= want * (1 - most) && rate <= want * (1 + most);
+}
+
 bool link_is_faithful(const struct link_settings *s, const struct link_measure *m,
                       struct link_problem *p)
 {
-    int64_t off = m->rtt - m->rtt_expected, most = SLACK + m->rtt_expected / SLACK_PART;
+    int64_t off = m->rtt - m->rtt_expected;
+    int64_t most = SLACK + m->rtt_expected / SLACK_PART + off_by_chance(s);
 
     *p = (struct link_problem){.why = ""};
     if (m->rtt < 0)
@@ -110,8 +134,8 @@ bool link_is_faithful(const struct link_settings *s, const struct link_measure *
     for (unsigned side = 0; side < 2; side++) {
         double want = (double)s->path[side].rate, got = (double)m->rate[side];
 
-        if (got > 0 && want > 0 && (got < want * 0.95 || got > want * 1.05))
-            return say(p, "not trustworthy on this machine: the link carries %.1f Mbit/s, not %.1f",
+        if (got > 0 && want > 0 && !is_rate(&s->path[side], got, m->took[side]))
+            return say(p, "not trustworthy on this machine: the link carries %.4g Mbit/s, not %.4g",
                        got / 1e6, want / 1e6);
     }
     return true;

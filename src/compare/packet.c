@@ -216,8 +216,8 @@ char *compare_packet_text(const struct compare_packet *k, char *out, size_t cap)
         const char *word;
     } remarks[] = {{k->again, "again"},
                    {k->duplicated, "arrives twice"},
-                   {k->corrupted, "damaged"},
-                   {k->delayed, "held back"}};
+                   {k->corrupted, "corrupted"},
+                   {k->reordered, "reordered"}};
     char text[COMPARE_NOTE_MAX + 16] = "", words[64] = "", number[16] = "";
     size_t n = 0;
 

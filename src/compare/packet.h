@@ -24,11 +24,11 @@ struct compare_packet {
     unsigned way;   /* 0: from the client */
     enum compare_fate fate;
     enum compare_kind kind;
-    bool again;                          /* sent before */
-    bool duplicated, corrupted, delayed; /* by the link */
-    unsigned connection;                 /* from 1, where there are several; else 0 */
-    uint16_t from, to;                   /* ports */
-    uint32_t len;                        /* of the payload: of a segment, of a block */
+    bool again;                            /* sent before */
+    bool duplicated, corrupted, reordered; /* by the link */
+    unsigned connection;                   /* from 1, where there are several; else 0 */
+    uint16_t from, to;                     /* ports */
+    uint32_t len;                          /* of the payload: of a segment, of a block */
     /* COMPARE_SEGMENT */
     uint8_t flags; /* as in the header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16 */
     uint32_t seq, ack;

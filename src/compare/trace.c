@@ -33,7 +33,7 @@ static struct compare_packet packet_of(const struct link_record *r, int64_t begu
                                               : COMPARE_OVERFLOW;
     k.duplicated = r->what & LINK_DUPLICATED;
     k.corrupted = r->what & LINK_CORRUPTED;
-    k.delayed = r->what & LINK_REORDERED;
+    k.reordered = r->what & LINK_REORDERED;
     return k;
 }
 

@@ -76,17 +76,19 @@ AC_DEFUN([XFER_FUZZ], [
 ])
 
 # --with-apparmor-profile. AppArmor reads /etc/apparmor.d whatever the prefix is; one that knows user
-# namespaces has abi/4.0 there.
+# namespaces has abi/4.0 there. Unasked, only what is installed for the whole system is told to it.
 AC_DEFUN([XFER_APPARMOR], [
   AC_ARG_WITH([apparmor-profile],
     [AS_HELP_STRING([--with-apparmor-profile=DIR],
       [install an AppArmor profile that lets xfer make user namespaces, in DIR (/etc/apparmor.d by
-       default; default: if that knows them)])],
+       default; default: if that knows them and the prefix is the system's)])],
     [], [with_apparmor_profile=auto])
   apparmor_how=given
   AS_CASE([$with_apparmor_profile],
     [auto], [apparmor_how=auto
-      AS_IF([test -e /etc/apparmor.d/abi/4.0], [apparmordir=/etc/apparmor.d], [apparmordir=no])],
+      apparmordir=no
+      AS_CASE([$prefix], [NONE|/usr|/usr/local|/opt|/opt/*],
+        [AS_IF([test -e /etc/apparmor.d/abi/4.0], [apparmordir=/etc/apparmor.d])])],
     [yes], [apparmordir=/etc/apparmor.d],
     [no|/*], [apparmordir=$with_apparmor_profile],
     [AC_MSG_ERROR([--with-apparmor-profile=$with_apparmor_profile: an absolute path is needed])])

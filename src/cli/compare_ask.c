@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/escape.h"
+#include "base/remote.h"
 #include "cli/client.h"
 #include "cli/compare_job.h"
 #include "cli/signals.h"
@@ -94,6 +95,12 @@ static int take_remote(const struct cmd *c, struct job *job, const char *text)
         return cmd_wrong(c, "compare talks TCP and UDP to an xfer server: HOST:/PATH");
     if (is_about_link(job->o) || job->o->pcap != NULL || job->o->trace || s->sweep.n > 0)
         return cmd_wrong(c, "options of the emulated link go without a remote");
+    if (job->o->predict)
+        return cmd_wrong(c, "--predict goes without a remote: its rate and loss are not known");
+    if (job->o->direction == COMPARE_BOTH + 1)
+        return cmd_wrong(c, "a remote is a directory to put to, or a file to get: not both");
+    if (!to_directory && job->o->size != NULL)
+        return cmd_wrong(c, "a file over there has the size that it has: --size goes without it");
     if (to_directory && job->o->direction != 0 && s->direction != COMPARE_PUT)
         return cmd_wrong(c, "to get, name a file over there: %s needs no slash at its end", text);
     if (!to_directory && (job->file != NULL || job->o->direction == COMPARE_PUT + 1))
@@ -168,18 +175,31 @@ static int check(const struct cmd *c, struct job *job)
     return job->spec.link.emulated ? check_link_settings(c, job) : -1;
 }
 
+struct found {
+    const char *remote; /* asked for */
+    bool is_named;      /* listed by that name: neither a directory's nor a wildcard's */
+    uint64_t size;
+};
+
 static void on_entry(void *user, const struct xfer_event *ev)
 {
-    uint64_t *size = user;
+    struct found *found = user;
+    struct remote asked, got;
+    char why[256];
 
-    if (ev->type == XFER_EV_ENTRY && ev->entry.type == 'f')
-        *size = ev->entry.size;
+    if (ev->type != XFER_EV_ENTRY)
+        return;
+    found->is_named = remote_parse(ev->remote, &got, why, sizeof why) == 1 &&
+                      remote_parse(found->remote, &asked, why, sizeof why) == 1 &&
+                      strcmp(got.path.s, asked.path.s) == 0;
+    if (ev->entry.type == 'f')
+        found->size = ev->entry.size;
 }
 
 int compare_ask_size(struct job *job, struct xfer_stop *stop)
 {
     const struct compare_options *o = job->o;
-    uint64_t size = 0;
+    struct found found = {.remote = job->remote};
     struct xfer_list_opts l = {.net = {.family = o->ipv4   ? 4
                                                  : o->ipv6 ? 6
                                                            : 0,
@@ -188,22 +208,24 @@ int compare_ask_size(struct job *job, struct xfer_stop *stop)
                                        .max_time = o->max_time,
                                        .stop = stop,
                                        .on_event = on_entry,
-                                       .user = &size}};
+                                       .user = &found}};
     char shown[256];
     int rc;
 
     if (job->remote == NULL || job->spec.direction != COMPARE_GET)
         return -1;
     rc = xfer_list(&l, job->remote, NULL);
-    if (rc == 0 && size > 0) {
-        job->spec.size = size;
+    if (rc == 0 && found.is_named && found.size > 0) {
+        job->spec.size = found.size;
         return -1;
     }
     if (signals_caught())
         return 128 + signals_caught();
     fprintf(stderr, "xfer: %s: %s\n",
             escape_show(job->remote, strlen(job->remote), shown, sizeof shown),
-            rc != 0 ? xfer_strerror(rc) : "no file with anything in it");
+            rc != 0          ? xfer_strerror(rc)
+            : found.is_named ? "has no bytes to compare with"
+                             : "names no single file (a directory to put to ends in a slash)");
     return rc != 0 ? xfer_exit_status(rc) : EXIT_LOCAL;
 }
 

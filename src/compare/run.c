@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/escape.h"
 #include "compare/link.h"
 #include "compare/method.h"
 #include "compare/plan.h"
@@ -21,6 +22,9 @@
 #define MARGIN 1.0 /* s, for what comes after the last transfer */
 #define LEAST 1.0  /* s that a transfer gets however late it is */
 #define SHARE 0.85 /* of the time may be planned for: chance takes its part, and so do programs */
+#define SHARE_ELSEWHERE 0.6 /* there nobody knows rate and loss beforehand */
+#define SILENCE_MIN 3.0     /* s without any answer until a transport is given up */
+#define SILENCE_MAX 10.0
 #define PER_TRIAL 0.1
 #define TRIPS 4      /* round trips of a trial that theory does not count: asking, ending */
 #define WARM_UP 1000 /* bytes: less than a block */
@@ -69,21 +73,32 @@ static int aim_put(struct compare_run *run, struct trial *t, const char *target)
     return err;
 }
 
-/* A server that runs already: the directory that uploads are sent to, the file that is fetched. */
-static int aim_remote(struct compare_run *run, struct trial *t)
+/* The name that an upload has in the server's log. With a scheme, escapes are decoded. */
+static void name_upload(const struct compare_run *run, char *out, size_t cap)
 {
     const char *slash = run->file != NULL ? strrchr(run->file, '/') : NULL;
     const char *name = run->file == NULL ? "xfer-compare" : slash != NULL ? slash + 1 : run->file;
-    char target[sizeof t->remote];
+    bool escaped = strstr(run->remote, "://") != NULL;
+    long n = escaped ? escape_percent(name, strlen(name), out, cap - 1) : -1;
 
-    if (t->direction == COMPARE_GET)
-        snprintf(target, sizeof target, "%s", run->remote);
+    if (n >= 0)
+        out[n] = '\0';
     else
-        snprintf(target, sizeof target, "%s%s", run->remote, name);
-    if (t->direction == COMPARE_PUT)
-        return aim_put(run, t, target);
-    snprintf(t->remote, sizeof t->remote, "%s", target);
-    return 0;
+        snprintf(out, cap, "%s", escaped ? "xfer-compare" : name);
+}
+
+/* A server that runs already: the directory that uploads are sent to, the file that is fetched. */
+static int aim_remote(struct compare_run *run, struct trial *t)
+{
+    char target[sizeof t->remote], name[1024];
+
+    if (t->direction == COMPARE_GET) {
+        snprintf(t->remote, sizeof t->remote, "%s", run->remote);
+        return 0;
+    }
+    name_upload(run, name, sizeof name);
+    snprintf(target, sizeof target, "%s%s", run->remote, name);
+    return aim_put(run, t, target);
 }
 
 /* On the link UDP has port 69, where Wireshark looks for TFTP. */
@@ -198,6 +213,13 @@ static uint64_t warm_up_bytes(const struct compare_run *run)
     return all || run->point.size < WARM_UP ? run->point.size : WARM_UP;
 }
 
+static double warm_up_limit(const struct compare_run *run)
+{
+    double max_time = run->spec->max_time;
+
+    return fmin(fmin(fmax(max_time / 6, SILENCE_MIN), SILENCE_MAX), max_time / 3);
+}
+
 /* One transfer of each transport: the first finds cold caches, and the kernel without its modules.
  * A path that is not ours tells its round trip, and whether anybody is there at all. */
 static int warm_up_all(struct compare_run *run)
@@ -215,18 +237,21 @@ static int warm_up_all(struct compare_run *run)
             .method = i,
             .direction = run->point.direction == COMPARE_GET ? COMPARE_GET : COMPARE_PUT,
             .bytes = warm_up_bytes(run)};
-        if (run_trial(run, &round, run->spec->max_time / 6) < 0)
+        if (run_trial(run, &round, warm_up_limit(run)) < 0)
             return -1;
         done[transport] = true;
+        run->silent[transport] =
+            run->remote != NULL && round.state == COMPARE_UNFINISHED && !run->trial->heard;
         if (run->place.kind != PLACE_LINK && run->result.measured_rtt == 0)
             run->result.measured_rtt = round.rtt;
         err = round.state != COMPARE_DONE && err <= 0 ? run->trial->err : 1;
     }
-    if (run->remote == NULL || err >= 0)
+    if (run->remote == NULL || err >= 0 || xfer_stop_is_raised(run->stop))
         return 0;
-    fail(run, err, run->remote);
-    run->status = xfer_exit_status(err);
-    return -1;
+    if (err == -XFER_EDEADLINE)
+        snprintf(run->why, sizeof run->why, "%.200s: no answer within %.2g s", run->remote,
+                 warm_up_limit(run));
+    return fail(run, err, run->remote);
 }
 
 /* The delays of an emulated link would be waited for in vain. */
@@ -297,8 +322,8 @@ static void plan(struct compare_run *run, struct turn_state *s, double time)
 
     if (run->place.kind == PLACE_REMOTE)
         known.link.way[0].delay = known.link.way[1].delay = run->result.measured_rtt / 2;
-    time =
-        SHARE * time - (double)run->point.n * (PER_TRIAL + TRIPS * compare_link_rtt(&known.link));
+    time = (run->place.kind == PLACE_REMOTE ? SHARE_ELSEWHERE : SHARE) * time -
+           (double)run->point.n * (PER_TRIAL + TRIPS * compare_link_rtt(&known.link));
     compare_plan(&known, run->congestion, fmax(time, 0.1), &s->plan);
     for (size_t i = 0; i < run->point.n; i++) {
         /* What is fetched from elsewhere is fetched whole. */
@@ -384,6 +409,18 @@ static int refuse(struct compare_run *run, struct compare_round *round, const ch
     return keep(run, round);
 }
 
+/* Nobody answered the first transfer: another would take as long, and tell as little. */
+static void give_up(struct compare_run *run, struct compare_round *round)
+{
+    round->state = COMPARE_UNFINISHED;
+    round->bytes = 0;
+    run->trial->err = -XFER_EDEADLINE;
+    snprintf(round->why, sizeof round->why, "no answer within %.2g s: %s", warm_up_limit(run),
+             run->point.methods[round->method].transport == COMPARE_UDP
+                 ? "is UDP blocked on the way?"
+                 : "is TCP blocked on the way?");
+}
+
 static int one_round(struct compare_run *run, struct turn_state *s, struct compare_round *round)
 {
     unsigned m = round->method;
@@ -393,7 +430,9 @@ static int one_round(struct compare_run *run, struct turn_state *s, struct compa
     round->size = run->point.size;
     if (refusal != NULL)
         return refuse(run, round, refusal);
-    if (run_trial(run, round, limit_of(run, s, m)) < 0)
+    if (run->silent[run->point.methods[m].transport])
+        give_up(run, round);
+    else if (run_trial(run, round, limit_of(run, s, m)) < 0)
         return -1;
     s->methods[m].tried++;
     if (round->state == COMPARE_DONE)

@@ -186,6 +186,7 @@ int trial_client(void *arg)
     t->retransmits = totals.retransmits;
     t->timeouts = totals.timeouts;
     t->rtt = totals.rtt;
+    t->heard = totals.rtt > 0 || totals.packets_received > 0 || totals.bytes_wire > 0;
     snprintf(t->congestion, sizeof t->congestion, "%s", totals.congestion);
     t->told = true;
     return 0;

@@ -36,6 +36,7 @@ struct trial {
     bool told;
     int err; /* negative, as xfer_put and xfer_get return it */
     char why[COMPARE_WHY_MAX];
+    bool heard; /* anything, from the server */
     bool verified;
     uint64_t moved; /* bytes over the network */
     double seconds, cpu;

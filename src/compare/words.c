@@ -9,6 +9,8 @@
 #include "compare/theory.h"
 #include "compare/words.h"
 
+#define SHORTEST_WAIT 1e-3 /* s of a real round trip: below it is programs that take the time */
+
 /* The rows of one table, and what they say about each other. */
 struct view {
     const struct compare_result *r;
@@ -92,15 +94,25 @@ static void put_seconds(double s, FILE *f)
     fprintf(f, s < 0.1 ? "%.3f s" : s < 10 ? "%.2f s" : s < 100 ? "%.1f s" : "%.0f s", s);
 }
 
+/* Seconds that an exchange of a block and its acknowledgment should take: by the settings, or, of a
+ * path that is no link of ours, by the round trip found before. 0: not to be told. */
+static double exchange_of(const struct view *v, const struct compare_row *row)
+{
+    struct theory_path p = theory_path(&v->point.link, row->direction);
+
+    if (!v->point.link.emulated)
+        return v->r->measured_rtt >= SHORTEST_WAIT ? v->r->measured_rtt : 0;
+    return p.rtt > 0 ? theory_exchange(&p, method_of(v, row)->blksize) : 0;
+}
+
 static void put_blocks(const struct view *v, const struct compare_row *row, bool utf8, FILE *f)
 {
-    const struct compare_method *m = method_of(v, row);
-    struct theory_path p = theory_path(&v->point.link, row->direction);
-    double exchange = theory_exchange(&p, m->blksize);
-    uint64_t n = theory_blocks(row->bytes, m->blksize);
+    double exchange = exchange_of(v, row);
+    uint64_t n = theory_blocks(row->bytes, method_of(v, row)->blksize);
 
-    fprintf(f, "%llu blocks %s %.*f ms = ", (unsigned long long)n, utf8 ? "×" : "x",
-            exchange < .1 ? 1 : 0, 1e3 * exchange);
+    fprintf(f, "%llu blocks %s %.*f ms%s = ", (unsigned long long)n, utf8 ? "×" : "x",
+            exchange < .1 ? 1 : 0, 1e3 * exchange,
+            v->point.link.emulated ? "" : " (the measured RTT)");
     put_seconds((double)n * exchange, f);
     fputc('.', f);
 }
@@ -144,7 +156,7 @@ void compare_words_short(const struct compare_result *r, unsigned point,
 
     if (v.fastest == NULL)
         return;
-    if (v.waiting != NULL && compare_link_rtt(&v.point.link) > 0) {
+    if (v.waiting != NULL && exchange_of(&v, v.waiting) > 0) {
         put_blocks(&v, v.waiting, utf8, f);
         if (v.waiting->timeouts > 0)
             fprintf(f, " The rest went by waiting for %llu timeout%s.",
@@ -185,12 +197,18 @@ static void explain_waiting(const struct view *v, FILE *f)
 {
     const struct compare_row *row = v->waiting;
 
-    fprintf(f,
-            " Stop-and-wait sends one block and does nothing until its acknowledgment is back: ");
-    put_blocks(v, row, true, f);
+    fprintf(f, " Stop-and-wait sends one block and does nothing until its acknowledgment is back");
+    if (exchange_of(v, row) > 0) {
+        fputs(": ", f);
+        put_blocks(v, row, true, f);
+    } else {
+        fputc('.', f);
+    }
     fprintf(f, " It was measured at ");
     put_seconds(row->median, f);
-    fprintf(f, " and used %.2g %% of the link's rate.", 100 * row->share);
+    if (row->share > 0)
+        fprintf(f, " and used %.2g %% of the link's rate", 100 * row->share);
+    fputc('.', f);
     if (row->timeouts > 0)
         fprintf(f,
                 " %llu times it waited for a timeout, because a block or its acknowledgment was"

@@ -1,7 +1,6 @@
-"""`xfer compare` without an emulated link: what it refuses, loopback, a server elsewhere."""
+"""`xfer compare` without an emulated link: what it refuses, loopback."""
 
 import csv
-import glob
 import io
 import json
 import os
@@ -181,34 +180,6 @@ class Loopback(TestCase):
         self.assertEqual(out.decode().count("refused: the kernel has no nosuch"), 2)
         self.assertIn("modprobe", out.decode())
         self.assertEqual(out.decode().count("\nudp stop-and-wait"), 2)
-
-
-class Elsewhere(TestCase):
-    """A server that runs already."""
-
-    def test_put_is_thrown_away(self):
-        server = self.serve(write=False)
-        out, _ = self.xfer("compare", self.make("f", noise(200_000)), f"{server.addr}/sub/",
-                           "--json", "-q")
-        found = records(out)
-        self.assertEqual({r["method"] for r in found}, {"tcp", "udp:window=16", "udp"})
-        self.assertTrue(all(r["outcome"] == "done" for r in found))
-        self.assertEqual(os.listdir(server.root), [])
-
-    def test_get(self):
-        server = self.serve(write=False)
-        with open(server.path("f"), "wb") as f:
-            f.write(noise(300_000))
-        before = sorted(os.listdir(self.tmp))
-        out, _ = self.xfer("compare", f"{server.addr}/f", cwd=self.tmp)
-        self.assertRegex(out.decode(), r"293 KiB, RTT \S+ ms \(measured\)")
-        self.assertEqual(sorted(os.listdir(self.tmp)), before)
-        self.fails(4, "not found", "compare", f"{server.addr}/none")
-
-    def test_made_bytes_leave_nothing(self):
-        server = self.serve(write=False)
-        self.xfer("compare", f"{server.addr}/", "--size", "50K", env={"TMPDIR": self.tmp})
-        self.assertEqual(glob.glob(self.path("*")), [])
 
 
 harness.main()

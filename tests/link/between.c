@@ -1,7 +1,7 @@
 /* Runs a server and a client at the ends of an emulated link:
  *     between LINK SERVER... -- CLIENT...
- * LINK as compare's --link has it: rtt=40ms,loss=5%. The client starts when the server has printed a
- * line, and finds it at 10.77.0.2; its exit status is ours. 125: no link here, or no server. */
+ * LINK as compare's --link has it: rtt=40ms,loss=5%. The client starts when the server has printed
+ * a line, and finds it at 10.77.0.2; its exit status is ours. 125: no link here, or no server. */
 #include "config.h"
 
 #include <stdio.h>

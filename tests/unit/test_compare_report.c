@@ -112,6 +112,33 @@ Test(compare_report, table)
         "735 blocks × 20.6 ms = 15.1 s. Waiting is slow, not UDP: see window 16.\n");
 }
 
+/* A path that is no link of ours: no rate, no theory, but a round trip. */
+static const struct compare_round elsewhere[] = {TCP(1, .51), WAITING(1, 29.9)};
+
+Test(compare_report, elsewhere_by_the_measured_round_trip)
+{
+    spec.link = (struct compare_link){.mtu = 1500, .seed = 1};
+    struct compare_result r = result_of(elsewhere, 2);
+
+    cr_expect(isnan(rows[1].theory));
+    r.measured_rtt = .0403;
+    EXPECT_TEXT(compare_words_short(&r, 0, COMPARE_PUT, true, f),
+                "735 blocks × 40.3 ms (the measured RTT) = 29.6 s. tcp (cubic) does not wait for "
+                "each answer: it takes 1/59 of the time for each byte.");
+    EXPECT_TEXT(compare_words_long(&r, 0, COMPARE_PUT, f),
+                "The fastest was tcp (cubic) with 16.4 Mbit/s of file data. Stop-and-wait sends "
+                "one block and does nothing until its acknowledgment is back: 735 blocks × 40.3 "
+                "ms (the measured RTT) = 29.6 s. It was measured at 29.9 s. tcp (cubic) took 0.51 "
+                "s.");
+    r.measured_rtt = .0003;
+    EXPECT_TEXT(compare_words_short(&r, 0, COMPARE_PUT, true, f),
+                "tcp (cubic) is 59 times as fast as udp stop-and-wait.");
+    EXPECT_TEXT(compare_words_long(&r, 0, COMPARE_PUT, f),
+                "The fastest was tcp (cubic) with 16.4 Mbit/s of file data. Stop-and-wait sends "
+                "one block and does nothing until its acknowledgment is back. It was measured at "
+                "29.9 s. tcp (cubic) took 0.51 s.");
+}
+
 Test(compare_report, what_failed_is_not_dropped)
 {
     struct compare_round rounds[] = {

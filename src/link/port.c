@@ -6,10 +6,11 @@
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <net/if.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "link/veth.h"
 
 enum { RING_BYTES = 8 << 20, BLOCK_BYTES = 64 << 10, FRAME_EXTRA = 160 };
 
@@ -45,8 +46,10 @@ int port_open(struct port *p, const char *device, uint32_t mtu)
     err = map_ring(p, mtu);
     if (err)
         return err;
-    to.sll_ifindex = (int)if_nametoindex(device);
-    if (to.sll_ifindex == 0 || bind(p->fd, (struct sockaddr *)&to, sizeof to) < 0)
+    to.sll_ifindex = veth_index(device);
+    if (to.sll_ifindex < 0)
+        return to.sll_ifindex;
+    if (bind(p->fd, (struct sockaddr *)&to, sizeof to) < 0)
         return -errno;
     setsockopt(p->fd, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof yes); /* only saves time */
     return 0;

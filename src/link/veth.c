@@ -116,14 +116,27 @@ static int set_up(unsigned index)
     return request(h);
 }
 
+int veth_index(const char *name)
+{
+    struct ifreq r = {.ifr_ifindex = 0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+
+    if (fd < 0)
+        return -errno;
+    strncpy(r.ifr_name, name, sizeof r.ifr_name - 1);
+    if (ioctl(fd, SIOCGIFINDEX, &r) < 0)
+        err = -errno;
+    close(fd);
+    return err ? err : r.ifr_ifindex;
+}
+
 int veth_up(const char *name, const char *address)
 {
-    unsigned index = if_nametoindex(name);
-    int err = index > 0 ? 0 : -errno;
+    int index = veth_index(name), err = index < 0 ? index : 0;
 
     if (!err && address)
-        err = add_address(index, address);
-    return err ? err : set_up(index);
+        err = add_address((unsigned)index, address);
+    return err ? err : set_up((unsigned)index);
 }
 
 /* ---- ethtool ---- */

@@ -11,6 +11,10 @@ int veth_create(const char *inner, const char *outer, int outer_netns, uint32_t 
 /* In the caller's network namespace: address is IPv4 text, of a network of 24 bits, or NULL. */
 int veth_up(const char *name, const char *address);
 
+/* The index of a device in the caller's network namespace, above 0. if_nametoindex has no errno to
+ * trust. */
+int veth_index(const char *name);
+
 /* Packets cross as they are on a wire, none joined or left without its checksum. */
 int veth_offloads_off(const char *name);
 

@@ -547,15 +547,10 @@ static void test_impossible(void)
                   "refused: %s", p.why);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     struct link_ability a;
 
-    if (argc > 1 && strcmp(argv[1], "--check") == 0) {
-        link_check(&a);
-        printf("%d\n%s\n%s\n", (int)a.way, a.problem.why, a.problem.remedy);
-        return 0;
-    }
     become_ordinary();
     link_check(&a);
     if (a.way == LINK_NO_WAY)

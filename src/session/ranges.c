@@ -3,9 +3,11 @@
 #include "session/ranges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "session/dest.h"
@@ -17,6 +19,7 @@
 #define COUNT_MAX 4096
 #define PART_MIN (64 * 1024) /* a shorter part is not worth keeping */
 #define CHUNK (128 * 1024)
+#define AHEAD_MAX UINT64_C(268435456) /* in memory, of what is thrown away; beyond: no digest */
 
 enum state { UNCUT, CUT, AGAIN, FAILED };
 enum piece { OPEN, BROKEN, HERE };
@@ -24,14 +27,16 @@ enum piece { OPEN, BROKEN, HERE };
 struct ranges {
     struct copy *c;
     pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    pthread_cond_t changed, room; /* for who finishes; for workers that are too far ahead of it */
     size_t jobs; /* mutex, as all up to the next empty line: jobs that stand for ranges */
     enum state state;
     int err; /* AGAIN, FAILED: why */
     char text[WIRE_TEXT_MAX + 1];
-    size_t front;   /* all ranges before this one have arrived */
-    uint8_t *piece; /* enum piece of each */
-    uint64_t moved; /* bytes that count as done */
+    size_t front;    /* all ranges before this one have arrived */
+    uint8_t *piece;  /* enum piece of each */
+    uint64_t moved;  /* bytes that count as done */
+    uint64_t hashed; /* changed by who finishes alone */
+    bool gappy;      /* not all was kept until it was hashed */
     bool whole_known;
     uint8_t whole[DIGEST_LEN];
 
@@ -43,7 +48,6 @@ struct ranges {
     size_t n;
 
     struct digest *digest; /* of the first hashed bytes: whose thread finishes owns it */
-    uint64_t hashed;
 };
 
 uint64_t ranges_length(uint64_t rest, unsigned jobs)
@@ -77,6 +81,7 @@ struct ranges *ranges_new(struct copy *c, struct job *j)
     r->w = (struct store_writer){.fd = -1, .dir_fd = -1};
     pthread_mutex_init(&r->mutex, NULL);
     pthread_cond_init(&r->changed, NULL);
+    pthread_cond_init(&r->room, NULL);
     r->jobs = 1;
     j->ranges = r;
     return r;
@@ -156,6 +161,9 @@ int ranges_cut(struct job **j, struct store_writer *w, struct digest **d, uint64
     }
     struct job *first = job_list_pop(&pieces);
     r->w = *w;
+    if (r->c->o->discard)
+        r->w.fd = memfd_create("xfer", MFD_CLOEXEC);
+    r->gappy = r->w.fd < 0 || (r->c->o->discard && store_write_end_at(&r->w, r->size) < 0);
     *w = (struct store_writer){.fd = -1, .dir_fd = -1};
     *d = NULL;
     pthread_mutex_lock(&r->mutex);
@@ -229,17 +237,36 @@ int ranges_check(const struct job *j, const struct wire_msg *m)
     return 0;
 }
 
+/* Called with the mutex held. What is thrown away waits in memory to be hashed in its order, but
+ * not without limit: hashing may catch up, but a connection that stands still would keep all that
+ * the others bring. */
+static bool is_kept(struct ranges *r, size_t i)
+{
+    uint64_t end = begin_of(r, i + 1);
+
+    if (!r->c->o->discard)
+        return true;
+    while (r->state == CUT && !r->gappy && end > r->hashed + AHEAD_MAX &&
+           r->hashed < begin_of(r, r->front))
+        pthread_cond_wait(&r->room, &r->mutex);
+    if (end > r->hashed + AHEAD_MAX) {
+        r->gappy = true;
+        pthread_cond_broadcast(&r->room);
+    }
+    return !r->gappy;
+}
+
 bool ranges_writer(const struct job *j, struct store_writer *w)
 {
     struct ranges *r = j->ranges;
+    size_t i = j->piece - 1;
 
-    if (r->w.fd < 0)
-        return false;
     pthread_mutex_lock(&r->mutex);
-    bool dense = r->piece[j->piece - 1] == BROKEN;
+    bool dense = r->piece[i] == BROKEN, kept = is_kept(r, i);
     pthread_mutex_unlock(&r->mutex);
-    store_write_fork(&r->w, begin_of(r, j->piece - 1), dense, w);
-    return true;
+    if (kept)
+        store_write_fork(&r->w, begin_of(r, i), dense, w);
+    return kept;
 }
 
 void ranges_broken(const struct job *j)
@@ -271,6 +298,7 @@ static void stop(struct ranges *r, int err, const char *text)
         r->state = err == -XFER_ECHANGED || err == -XFER_EUNKNOWN ? AGAIN : FAILED;
         r->err = err;
         snprintf(r->text, sizeof r->text, "%s", text ? text : "");
+        pthread_cond_broadcast(&r->room);
     }
     pthread_mutex_unlock(&r->mutex);
 }
@@ -283,22 +311,29 @@ void ranges_failed(struct job *j, int err, const char *text)
 
 /* ---- the end ---- */
 
+/* n more bytes are hashed; of what is thrown away they need no memory any more. */
+static void note_hashed(struct ranges *r, uint64_t n)
+{
+    if (n && r->c->o->discard)
+        fallocate(r->w.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)r->hashed, (off_t)n);
+    pthread_mutex_lock(&r->mutex);
+    r->hashed += n;
+    pthread_cond_broadcast(&r->room);
+    pthread_mutex_unlock(&r->mutex);
+}
+
 /* What is in the file now, up to here: so the digest covers what was written where. */
 static int hash_to(struct ranges *r, uint64_t end)
 {
-    uint8_t *buf = r->w.fd >= 0 ? malloc(CHUNK) : NULL;
+    uint8_t *buf = malloc(CHUNK);
     int e = buf ? 0 : -ENOMEM;
 
-    if (r->w.fd < 0) {
-        r->hashed = end;
-        return 0;
-    }
     while (e == 0 && r->hashed < end) {
         size_t want = end - r->hashed < CHUNK ? (size_t)(end - r->hashed) : CHUNK;
         ssize_t n = pread(r->w.fd, buf, want, (off_t)r->hashed);
         if (n > 0)
             digest_update(r->digest, buf, (size_t)n);
-        r->hashed += n > 0 ? (uint64_t)n : 0;
+        note_hashed(r, n > 0 ? (uint64_t)n : 0);
         /* Zeros at the end of a range are not written: until the next one the file ends there. */
         if (n == 0)
             break;
@@ -315,7 +350,7 @@ static void follow(struct ranges *r)
     while (r->jobs) {
         uint64_t end = r->state == CUT ? begin_of(r, r->front) : 0;
         uint64_t before = r->hashed;
-        if (r->state != CUT || r->hashed >= end) {
+        if (r->state != CUT || r->gappy || r->hashed >= end) {
             pthread_cond_wait(&r->changed, &r->mutex);
             continue;
         }
@@ -330,24 +365,26 @@ static void follow(struct ranges *r)
     pthread_mutex_unlock(&r->mutex);
 }
 
-static int land(struct ranges *r, uint8_t sum[DIGEST_LEN])
+static int prove(struct ranges *r, uint8_t sum[DIGEST_LEN])
 {
-    bool sync = r->c->o->sync != XFER_SYNC_NONE;
-
     int e = store_write_end_at(&r->w, r->size);
+
     if (e == 0)
         e = hash_to(r, r->size);
     if (e == 0 && r->hashed < r->size) /* somebody else has cut it */
         e = -EIO;
     if (e == 0 && !digest_peek(r->digest, sum))
         e = -ENOMEM;
-    if (e == 0 && r->whole_known && memcmp(sum, r->whole, DIGEST_LEN) != 0)
-        return -XFER_EINTEGRITY;
-    if (e == 0)
-        e = copy_finish(r->c, r->job, &r->w, sum, sync);
-    if (e == 0)
-        e = store_write_publish(&r->w, sync);
-    return dest_error(e);
+    return e == 0 && r->whole_known && memcmp(sum, r->whole, DIGEST_LEN) != 0 ? -XFER_EINTEGRITY
+                                                                              : e;
+}
+
+static int publish(struct ranges *r, const uint8_t sum[DIGEST_LEN])
+{
+    bool sync = r->c->o->sync != XFER_SYNC_NONE;
+    int e = copy_finish(r->c, r->job, &r->w, sum, sync);
+
+    return e == 0 ? store_write_publish(&r->w, sync) : e;
 }
 
 static void drop(struct ranges *r)
@@ -380,18 +417,22 @@ static void give_up(struct ranges *r, int err)
 /* All has arrived. */
 static void complete(struct ranges *r)
 {
-    bool kept = r->w.fd >= 0;
+    bool known = !r->gappy || r->whole_known;
     uint8_t sum[DIGEST_LEN];
+    int e = 0;
 
-    int e = kept ? land(r, sum) : 0;
+    if (!r->gappy)
+        e = prove(r, sum);
+    else if (known)
+        memcpy(sum, r->whole, DIGEST_LEN);
+    if (e == 0 && !r->c->o->discard)
+        e = publish(r, sum);
     if (e < 0) {
-        give_up(r, e);
+        give_up(r, dest_error(e));
         return;
     }
     store_write_abort(&r->w, false);
-    if (!kept && r->whole_known)
-        memcpy(sum, r->whole, DIGEST_LEN);
-    copy_report_done(r->c, r->job, r->size, r->offset, kept || r->whole_known ? sum : NULL);
+    copy_report_done(r->c, r->job, r->size, r->offset, known ? sum : NULL);
     r->job = NULL;
 }
 
@@ -435,6 +476,7 @@ void ranges_free(struct ranges *r)
     }
     digest_free(r->digest);
     free(r->piece);
+    pthread_cond_destroy(&r->room);
     pthread_cond_destroy(&r->changed);
     pthread_mutex_destroy(&r->mutex);
     free(r);

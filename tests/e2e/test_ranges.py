@@ -117,14 +117,31 @@ class Ranges(TestCase):
         os.mkdir(self.server.path("d"))
         self.fails(4, "directory", "get", "-j", "4", f"{self.server.addr}/d", self.path("got"))
 
-    def test_a_download_that_is_thrown_away(self):
+    def discard(self, addr, name="big"):
         program = os.path.join(os.path.dirname(XFER), "tests", "e2e", "discard")
         before = tree(self.tmp)
-        done = subprocess.run([program, "get", "-j", "4", f"{self.server.addr}/big", "x"],
+        done = subprocess.run([program, "get", "-j", "4", f"{addr}/{name}", "x"],
                               stdout=subprocess.PIPE, env=ENV, text=True, cwd=self.tmp,
-                              timeout=scaled(60), check=True)
-        self.assertRegex(done.stdout, f"^done {SIZE} verified ")
+                              timeout=scaled(60), check=False)
         self.assertEqual(tree(self.tmp), before)
+        return done.returncode, done.stdout
+
+    def test_a_download_that_is_thrown_away(self):
+        self.assertEqual(self.discard(self.server.addr),
+                         (0, f"done {SIZE} verified {sha256(CONTENT)} \n"))
+        holes = bytes(1_000_000) + noise(1_000_000) + bytes(2_000_001)
+        self.make(self.server.path("holes"), holes)
+        self.assertEqual(self.discard(self.server.addr, "holes"),
+                         (0, f"done {len(holes)} verified {sha256(holes)} \n"))
+
+    def test_a_download_that_is_thrown_away_over_bad_connections(self):
+        relay = self.relay(lambda i: Link(cut=(DOWN, 300_000 + 100_000 * i) if i < 4 else None))
+        self.assertEqual(self.discard(relay.addr),
+                         (0, f"done {SIZE} verified {sha256(CONTENT)} \n"))
+        relay = self.relay(lambda i: Link(flip=[(DOWN, 200_000, 3)] if i == 0 else ()))
+        status, out = self.discard(relay.addr)
+        self.assertEqual(status, 5)
+        self.assertRegex(out, "^failed .*digest")
 
     # ---- what goes wrong ----
 

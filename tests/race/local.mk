@@ -4,6 +4,7 @@
 race_tests = \
 	tests/race/cancel \
 	tests/race/clients \
+	tests/race/ranges \
 	tests/race/trees
 
 check_PROGRAMS += $(race_tests)
@@ -16,6 +17,8 @@ tests_race_cancel_SOURCES = tests/race/cancel.c $(race_ground)
 tests_race_cancel_LDADD = $(race_libs)
 tests_race_clients_SOURCES = tests/race/clients.c $(race_ground)
 tests_race_clients_LDADD = $(race_libs)
+tests_race_ranges_SOURCES = tests/race/ranges.c $(race_ground)
+tests_race_ranges_LDADD = $(race_libs)
 tests_race_trees_SOURCES = tests/race/trees.c $(race_ground)
 tests_race_trees_LDADD = $(race_libs)
 

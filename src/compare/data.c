@@ -27,56 +27,94 @@ static void remove_all(const char *dir)
     rmdir(dir);
 }
 
-/* Waits until every copy of the other end of the pipe is gone, whatever took its holders. */
-static __attribute__((noreturn)) void keep(const char *dir, int lifeline)
+/* What the keeper tells when the directory is there, or cannot be. */
+struct made {
+    int err;
+    char dir[DATA_DIR_MAX];
+};
+
+static void ignore_signals(void)
 {
-    static const int all[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
-    char byte;
+    static const int all[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGPIPE};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         signal(all[i], SIG_IGN);
-    while (read(lifeline, &byte, 1) < 0 && errno == EINTR)
-        ;
-    remove_all(dir);
+}
+
+/* Makes the directory, waits until every copy of the other end of the lifeline is gone, whatever
+ * took its holders, and removes it: at no moment does it belong to one who may be killed alone. */
+static __attribute__((noreturn)) void keep(struct made *m, int told, int lifeline)
+{
+    char byte;
+
+    ignore_signals();
+    m->err = mkdtemp(m->dir) != NULL ? 0 : -errno;
+    if (write(told, m, sizeof *m) == sizeof *m)
+        while (read(lifeline, &byte, 1) < 0 && errno == EINTR)
+            ;
+    if (m->err == 0)
+        remove_all(m->dir);
     _exit(0);
+}
+
+static int start_keeper(struct data *d, struct made *m, const int told[2], const int lifeline[2])
+{
+    ssize_t n;
+
+    d->keeper = fork();
+    if (d->keeper == 0) {
+        close(lifeline[1]);
+        keep(m, told[1], lifeline[0]);
+    }
+    close(told[1]);
+    if (d->keeper < 0)
+        return -errno;
+    do
+        n = read(told[0], m, sizeof *m);
+    while (n < 0 && errno == EINTR);
+    return n == sizeof *m ? m->err : -EPIPE;
 }
 
 int data_open(struct data *d, const char *file, uint64_t seed)
 {
     const char *tmp = getenv("TMPDIR");
-    int ends[2], n;
+    struct made m = {.err = 0};
+    int lifeline[2], told[2], err;
 
     *d = (struct data){.file = file, .seed = seed, .lifeline = -1};
-    n = snprintf(d->dir, sizeof d->dir, "%s/xfer-compare-XXXXXX",
-                 tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
-    if (n < 0 || (size_t)n >= sizeof d->dir)
+    err = snprintf(m.dir, sizeof m.dir, "%s/xfer-compare-XXXXXX",
+                   tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
+    if (err < 0 || (size_t)err >= sizeof m.dir)
         return -ENAMETOOLONG;
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    memcpy(d->dir, m.dir, sizeof d->dir);
+    if (pipe2(lifeline, O_CLOEXEC) < 0)
         return -errno;
-    if (mkdtemp(d->dir) == NULL) {
-        n = -errno;
-    } else if ((d->keeper = fork()) == 0) {
-        close(ends[1]);
-        keep(d->dir, ends[0]);
+    if (pipe2(told, O_CLOEXEC) < 0) {
+        err = -errno;
     } else {
-        n = d->keeper < 0 ? -errno : 0;
-        if (n < 0)
-            rmdir(d->dir);
+        err = start_keeper(d, &m, told, lifeline);
+        close(told[0]);
     }
-    close(ends[0]);
-    if (n < 0)
-        close(ends[1]);
+    close(lifeline[0]);
+    d->lifeline = lifeline[1];
+    if (err < 0)
+        data_close(d);
     else
-        d->lifeline = ends[1];
-    return n < 0 ? n : 0;
+        memcpy(d->dir, m.dir, sizeof d->dir);
+    return err;
 }
 
+/* By ourselves, whatever became of the keeper meanwhile. */
 void data_close(struct data *d)
 {
     if (d->lifeline < 0)
         return;
     close(d->lifeline);
     d->lifeline = -1;
+    if (d->keeper <= 0)
+        return;
+    remove_all(d->dir);
+    kill(d->keeper, SIGKILL);
     while (waitpid(d->keeper, NULL, 0) < 0 && errno == EINTR)
         ;
 }

@@ -19,7 +19,7 @@
 
 #define OPEN_MAX_TIME (10 * LINK_SEC)
 #define BEGIN_MAX_TIME (10 * LINK_SEC)
-#define END_MAX_TIME (20 * LINK_SEC) /* the forwarder drains for 5 s at most */
+#define END_MAX_TIME (10 * LINK_SEC) /* the forwarder drains for 5 s at most */
 #define CLOSE_MAX_TIME (2 * LINK_SEC)
 
 /* What the link's processes say when the link stands, or cannot; with descriptors of namespaces. */

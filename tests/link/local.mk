@@ -11,6 +11,6 @@ tests_link_between_SOURCES = tests/link/between.c
 tests_link_between_LDADD = libcompare.a liblink.la libxfer.la libbase.la $(room_libs) $(JANSSON_LIBS) -lm
 
 if HAVE_PYTHON3
-TESTS += tests/link/refused.py
+TESTS += tests/link/refused.py tests/link/killed.py
 endif
-EXTRA_DIST += tests/link/refused.py
+EXTRA_DIST += tests/link/refused.py tests/link/killed.py

@@ -121,13 +121,14 @@ struct compare_row {
     struct compare_counts way[2];                              /* medians, too */
     uint64_t retransmits, timeouts;
     unsigned blksize, window; /* UDP: as agreed; 0: not known */
-    double theory; /* for `bytes`; NAN: none */
-    double ratio;  /* to the fastest method, or value of a series; byte for byte */
+    double theory;            /* for `bytes`; NAN: none */
+    double ratio;             /* to the fastest method, or value of a series; byte for byte */
 };
 
 /* What a whole run came to: all that renderers need. */
 struct compare_result {
     const struct compare_spec *spec;
+    const char *file, *remote; /* names as they were given, NULL: none */
     const struct compare_round *rounds;
     size_t n_rounds;
     const struct compare_row *rows;

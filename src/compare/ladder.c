@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "compare/ladder.h"
@@ -7,10 +8,15 @@
 
 #define RAILS 62 /* columns between the two rails of the text */
 #define WORDS_MAX 192
-#define LEFT 190 /* of the drawing, in its own units */
-#define RIGHT 610
-#define DRAWN 800
-#define ROW 22 /* between two rungs, at least */
+#define LEFT 70 /* of the drawing, in its own units */
+#define RIGHT 600
+#define DRAWN 640
+#define TOP 72
+#define ROW 22         /* between two rungs, at least */
+#define LETTER 7.3     /* wide */
+#define DRAWN_WORDS 62 /* letters that have room on an arrow */
+
+static const char timeout_words[] = "timeout: sends again";
 
 static void repeat(char c, int n, FILE *f)
 {
@@ -70,12 +76,10 @@ static void put_arrow(const struct compare_packet *k, FILE *f)
 
 static void put_timeout(const struct compare_packet *k, FILE *f)
 {
-    static const char words[] = "timeout: sends again";
-
     if (k->way == 0)
-        fprintf(f, "|  %-*s|\n", RAILS - 2, words);
+        fprintf(f, "|  %-*s|\n", RAILS - 2, timeout_words);
     else
-        fprintf(f, "|%*s  |\n", RAILS - 2, words);
+        fprintf(f, "|%*s  |\n", RAILS - 2, timeout_words);
 }
 
 void compare_ladder_text(const struct compare_ladder *l, bool utf8, FILE *f)
@@ -94,12 +98,10 @@ void compare_ladder_text(const struct compare_ladder *l, bool utf8, FILE *f)
         fprintf(f, "%9s\n", utf8 ? "…" : "...");
 }
 
-/* Where a rung begins and ends. Ten pixels a millisecond would be true to scale and mostly blank:
- * what stands between two rungs is kept between one row and three. */
-struct rung {
-    double from, to;
-};
+/* ---- drawn ---- */
 
+/* Ten pixels a millisecond would be true to scale and mostly blank: what stands between two rungs
+ * is kept between one row and three. */
 static double step_of(double seconds, double scale)
 {
     double y = seconds * scale;
@@ -128,84 +130,111 @@ static double scale_of(const struct compare_ladder *l)
     return least > 0 ? ROW / least : 1000;
 }
 
-static void put_rung(const struct compare_packet *k, const char *text, struct rung r, double ms,
-                     FILE *f)
+/* Once for all that begins at one time. */
+static void draw_time(const struct compare_ladder *l, size_t i, double y, FILE *f)
+{
+    char text[2][32] = {"", ""};
+
+    for (size_t k = 0; k < 2 && k <= i; k++)
+        snprintf(text[k], sizeof text[k], "%.1f",
+                 1e3 * (l->packets[i - k].seconds - l->packets[0].seconds));
+    if (strcmp(text[0], text[1]) != 0)
+        fprintf(f, "<text class=\"lad-time\" x=\"%d\" y=\"%.1f\">%s</text>\n", LEFT - 12, y + 4,
+                text[0]);
+}
+
+static void draw_timeout(const struct compare_packet *k, double y, FILE *f)
+{
+    fprintf(f, "<text class=\"lad-fate\" text-anchor=\"%s\" x=\"%d\" y=\"%.1f\">%s</text>\n",
+            k->way == 0 ? "start" : "end", k->way == 0 ? LEFT + 10 : RIGHT - 10, y + 4,
+            timeout_words);
+}
+
+/* In a system of its own: from the sender along the arrow, words above it. */
+static void draw_arrow(const struct compare_packet *k, double y, double flight, FILE *f)
 {
     bool lost = k->fate != COMPARE_ARRIVES;
-    double x1 = k->way == 0 ? LEFT : RIGHT, x2 = k->way == 0 ? RIGHT : LEFT;
-    double part = lost ? 0.6 : 1;
+    int dir = k->way == 0 ? 1 : -1;
+    double length = hypot(RIGHT - LEFT, flight), end = lost ? 0.62 * length : length, half;
+    char text[WORDS_MAX];
 
-    x2 = x1 + (x2 - x1) * part;
-    r.to = r.from + (r.to - r.from) * part;
-    fprintf(f, "<text class=\"t\" x=\"%d\" y=\"%.1f\">%.1f ms</text>", LEFT - 90, r.from + 4, ms);
-    if (k->kind == COMPARE_TIMEOUT) {
-        fprintf(f, "<text class=\"%s\" x=\"%d\" y=\"%.1f\">timeout</text>\n",
-                k->way == 0 ? "x" : "x r", k->way == 0 ? LEFT - 10 : RIGHT + 10, r.from + 4);
-        return;
-    }
-    fprintf(f, "<line class=\"%s\" x1=\"%.0f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"%s/>",
-            lost ? "a l" : "a", x1, r.from, x2, r.to, lost ? "" : " marker-end=\"url(#head)\"");
+    shorten(compare_packet_text(k, text, sizeof text), DRAWN_WORDS);
+    half = LETTER * (double)strlen(text) / 2 + 14;
+    fprintf(f, "<g class=\"%s\" transform=\"translate(%d %.1f) rotate(%.2f)\">",
+            lost       ? "lad-lost"
+            : k->again ? "lad-again"
+                       : "lad-sent",
+            k->way == 0 ? LEFT : RIGHT, y, dir * atan2(flight, RIGHT - LEFT) * 180 / M_PI);
+    fprintf(f, "<line x2=\"%.1f\" y2=\"0\"/>", dir * (lost ? end : end - 4));
     if (lost)
         fprintf(f,
-                "<text class=\"x\" text-anchor=\"middle\" x=\"%.1f\" y=\"%.1f\">\xc3\x97%s</text>",
-                x2, r.to + 5, fate_text(k->fate));
-    /* Near its sender: what comes the other way at the same time has its words elsewhere. */
-    fprintf(f, "<text class=\"m\" x=\"%d\" y=\"%.1f\">",
-            k->way == 0 ? LEFT + (RIGHT - LEFT) / 4 : RIGHT - (RIGHT - LEFT) / 4, r.from + 1);
+                "<text class=\"lad-fate\" text-anchor=\"%s\" x=\"%.1f\" y=\"4\">\xc3\x97%s</text>",
+                dir > 0 ? "start" : "end", dir * (end - 4), fate_text(k->fate));
+    else
+        fprintf(f, "<path d=\"M%.1f 0l%d -4v8z\"/>", dir * end, -10 * dir);
+    /* Long words begin near their sender, where the next arrow is farther away. */
+    fprintf(f, "<text class=\"lad-text\" x=\"%.1f\" y=\"-4\">",
+            dir * (half > 0.36 * length || lost ? half : length / 2));
     markup_text(text, f);
-    fputs("</text>\n", f);
+    fputs("</text></g>\n", f);
 }
 
 static double height_of(const struct compare_ladder *l, double scale)
 {
-    double y = 70;
+    double y = TOP;
 
     for (size_t i = 1; i < l->n; i++)
         y += step_of(l->packets[i].seconds - l->packets[i - 1].seconds, scale);
-    return y + 2 * ROW;
+    return y + 2.5 * ROW;
 }
 
-static void put_frame(const struct compare_ladder *l, double height, FILE *f)
+static void draw_frame(const struct compare_ladder *l, double height, FILE *f)
 {
     fprintf(f,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" role=\"img\">\n"
-            "<style>.t{font:12px sans-serif;fill:#666;text-anchor:end}"
-            ".m{font:12px monospace;text-anchor:middle;fill:#111}"
-            ".h{font:bold 14px sans-serif;text-anchor:middle;fill:#111}"
-            ".x{font:bold 12px sans-serif;fill:#b00020;text-anchor:end}.r{text-anchor:start}"
-            ".a{stroke:#1f5fa8;stroke-width:1.5}.l{stroke:#b00020;stroke-dasharray:5 3}"
-            ".v{stroke:#888;stroke-width:2}</style>\n"
-            "<defs><marker id=\"head\" viewBox=\"0 0 10 10\" refX=\"10\" refY=\"5\" "
-            "markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">"
-            "<path d=\"M0 0L10 5L0 10z\" fill=\"#1f5fa8\"/></marker></defs>\n"
-            "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/><title>",
+            "<style>.lad-paper{fill:#fff}"
+            ".lad-time{font:12px sans-serif;fill:#5a5f66;text-anchor:end}"
+            ".lad-text{font:12px monospace;text-anchor:middle;fill:#1b1b1b}"
+            ".lad-text,.lad-fate{stroke:#fff;stroke-width:3px;paint-order:stroke}"
+            ".lad-fate{font:bold 12px sans-serif;fill:#b00020}"
+            ".lad-head{font:bold 14px sans-serif;text-anchor:middle;fill:#1b1b1b}"
+            ".lad-sent line{stroke:#0072b2;stroke-width:1.5}.lad-sent path{fill:#0072b2}"
+            ".lad-again line{stroke:#d55e00;stroke-width:2}.lad-again path{fill:#d55e00}"
+            ".lad-lost line{stroke:#b00020;stroke-width:1.5;stroke-dasharray:6 4}"
+            ".lad-rail{stroke:#8a8f96;stroke-width:2}</style>\n"
+            "<rect class=\"lad-paper\" width=\"100%%\" height=\"100%%\"/><title>",
             DRAWN, height);
     markup_text(l->label, f);
-    fprintf(f, "</title><text class=\"h\" x=\"%d\" y=\"20\">", (LEFT + RIGHT) / 2);
+    fprintf(f, "</title><text class=\"lad-head\" x=\"%d\" y=\"22\">", (LEFT + RIGHT) / 2);
     markup_text(l->label, f);
     fprintf(f,
-            "</text><text class=\"h\" x=\"%d\" y=\"44\">client</text>"
-            "<text class=\"h\" x=\"%d\" y=\"44\">server</text>\n",
-            LEFT, RIGHT);
+            "</text><text class=\"lad-time\" x=\"%d\" y=\"44\">ms</text>"
+            "<text class=\"lad-head\" x=\"%d\" y=\"44\">client</text>"
+            "<text class=\"lad-head\" x=\"%d\" y=\"44\">server</text>\n",
+            LEFT - 30, LEFT, RIGHT);
     for (int i = 0; i < 2; i++)
-        fprintf(f, "<line class=\"v\" x1=\"%d\" y1=\"52\" x2=\"%d\" y2=\"%.0f\"/>\n",
+        fprintf(f, "<line class=\"lad-rail\" x1=\"%d\" y1=\"52\" x2=\"%d\" y2=\"%.0f\"/>\n",
                 i ? RIGHT : LEFT, i ? RIGHT : LEFT, height - 10);
 }
 
 void compare_ladder_svg(const struct compare_ladder *l, FILE *f)
 {
-    double scale = scale_of(l), y = 70;
-    char text[WORDS_MAX];
+    double scale = scale_of(l), y = TOP, height = height_of(l, scale);
 
-    put_frame(l, height_of(l, scale), f);
+    draw_frame(l, height, f);
     for (size_t i = 0; i < l->n; i++) {
         const struct compare_packet *k = &l->packets[i];
 
         if (i > 0)
             y += step_of(k->seconds - l->packets[i - 1].seconds, scale);
-        put_rung(k, compare_packet_text(k, text, sizeof text),
-                 (struct rung){y, y + flight_of(k, scale)},
-                 1e3 * (k->seconds - l->packets[0].seconds), f);
+        draw_time(l, i, y, f);
+        if (k->kind == COMPARE_TIMEOUT)
+            draw_timeout(k, y, f);
+        else
+            draw_arrow(k, y, flight_of(k, scale), f);
     }
+    if (l->more)
+        fprintf(f, "<text class=\"lad-time\" x=\"%d\" y=\"%.0f\">\xe2\x80\xa6</text>\n", LEFT - 12,
+                height - 10);
     fputs("</svg>\n", f);
 }

@@ -4,11 +4,14 @@ noinst_LIBRARIES += libcompare.a
 libcompare_a_SOURCES = \
 	src/compare/ability.c \
 	src/compare/ability.h \
+	src/compare/charts.c \
+	src/compare/charts.h \
 	src/compare/compare.h \
 	src/compare/csv.c \
 	src/compare/csv.h \
 	src/compare/data.c \
 	src/compare/data.h \
+	src/compare/embedded.h \
 	src/compare/html.c \
 	src/compare/html.h \
 	src/compare/json.c \
@@ -45,18 +48,21 @@ libcompare_a_SOURCES = \
 	src/compare/trace.h \
 	src/compare/trial.c \
 	src/compare/trial.h \
-	src/compare/vendor.h \
 	src/compare/words.c \
 	src/compare/words.h
-nodist_libcompare_a_SOURCES = src/compare/vendor.c
+nodist_libcompare_a_SOURCES = src/compare/embedded.c
 
-# The library that draws the charts of a report, as strings.
+# The page of a report, and the library that draws its charts, as strings.
 vendor_files = \
 	vendor/uplot/uPlot.iife.min.js \
 	vendor/uplot/uPlot.min.css \
 	vendor/uplot/LICENSE
-src/compare/vendor.c: build-aux/embed $(vendor_files)
+page_files = \
+	src/compare/report.css \
+	src/compare/report.js
+src/compare/embedded.c: build-aux/embed $(vendor_files) $(page_files)
 	$(AM_V_GEN)$(MKDIR_P) src/compare && (cd $(srcdir) && \
-		$(SHELL) build-aux/embed vendor_uplot $(vendor_files)) > $@-t && mv $@-t $@
-EXTRA_DIST += build-aux/embed vendor/uplot/README.md $(vendor_files)
-CLEANFILES += src/compare/vendor.c src/compare/vendor.c-t
+		$(SHELL) build-aux/embed vendor_uplot $(vendor_files) && \
+		$(SHELL) build-aux/embed page $(page_files)) > $@-t && mv $@-t $@
+EXTRA_DIST += build-aux/embed vendor/uplot/README.md $(vendor_files) $(page_files)
+CLEANFILES += src/compare/embedded.c src/compare/embedded.c-t

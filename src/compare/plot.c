@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "compare/charts.h"
 #include "compare/plot.h"
 #include "compare/words.h"
 
@@ -82,131 +83,265 @@ static void put_value(double v, FILE *f)
         fputs(" NaN", f);
 }
 
-static void put_head(const struct compare_result *r, const char *file, FILE *f)
+/* Those of Okabe and Ito, which the colour-blind tell apart. */
+static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                      "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f"};
+#define COLOURS (sizeof colours / sizeof *colours)
+
+static void put_head(const char *title, const char *file, int height, FILE *f)
 {
-    char setting[480];
     bool svg = ends_in(file, ".svg");
 
-    compare_words_setting(r, 0, setting, sizeof setting);
-    fprintf(f, "set encoding utf8\nset terminal %s size 900,540%s\nset output ",
-            svg ? "svg" : "pngcairo", svg ? " enhanced background rgb 'white'" : " enhanced");
+    fprintf(f, "set encoding utf8\nset terminal %s size 900,%d%s\nset output ",
+            svg ? "svg" : "pngcairo", height,
+            svg ? " enhanced background rgb 'white'" : " enhanced");
     put_quoted(file, f);
     fputs("\nset title ", f);
-    put_quoted(r->spec->sweep.n > 0 ? "seconds, measured (solid) and predicted (dashed)" : setting,
-               f);
-    fputs(" noenhanced\nset ylabel 'seconds (log scale)'\nset logscale y\nset grid ytics\n"
-          "set key top left noenhanced\n",
+    put_quoted(title, f);
+    fputs(" noenhanced\nset key outside right top Left reverse noenhanced\nset style line 9 lc rgb "
+          "'#b0b0b0' lw 0.5\n",
           f);
 }
 
-/* Scaled to the whole file, so that bars stand for the same bytes. */
-static double whole(const struct compare_row *row, double seconds)
+/* What is drawn of an axis. */
+struct range {
+    double least, most;
+};
+
+static struct range no_range(void)
 {
-    return row->bytes > 0 ? seconds * (double)row->size / (double)row->bytes : NAN;
+    return (struct range){.least = INFINITY};
 }
 
-static void put_bars(const struct compare_result *r, FILE *f)
+static void widen(struct range *r, double v)
 {
+    if (isfinite(v) && v > 0) {
+        r->least = fmin(r->least, v);
+        r->most = fmax(r->most, v);
+    }
+}
+
+/* Whole decades, with 2 and 5 between them where there are few. */
+static void put_decades(char axis, struct range r, double room, FILE *f)
+{
+    int from = isfinite(r.least) ? (int)floor(log10(r.least * .999)) : -1;
+    int to = isfinite(r.least) ? (int)ceil(log10(r.most * 1.001)) : 0;
+    bool few = to - from < 3, any = false;
+
+    fprintf(f, "set logscale %c\nset %crange [1e%d:%g]\nset %ctics (", axis, axis, from,
+            pow(10, to) * room, axis);
+    for (int e = from; e <= to; e++)
+        for (int m = 1; m < 10; m += m == 2 ? 3 : m == 5 ? 5 : 1)
+            if ((m == 1 || few) && (m == 1 || e < to)) {
+                fprintf(f, "%s'%.15g' %de%d", any ? ", " : "", m * pow(10, e), m, e);
+                any = true;
+            }
+    fputs(")\n", f);
+}
+
+/* ---- one setting: bars that lie, since names of methods are long ---- */
+
+static void put_bar(const struct compare_result *r, const struct compare_row *row, FILE *f)
+{
+    double v = charts_whole(r, row, row->median), right = fmax(v, charts_whole(r, row, row->max));
+    const char *mark = row->state != COMPARE_DONE ? " (no result)"
+                       : isnan(v)                 ? " (cut)"
+                       : row->bytes < row->size   ? " (scaled)"
+                                                  : "";
+
+    fprintf(f, "\"%s%s%s\"", row->label, direction_word(r, row), mark);
+    put_value(v, f);
+    put_value(charts_whole(r, row, row->min), f);
+    put_value(charts_whole(r, row, row->max), f);
+    put_value(charts_whole(r, row, row->theory), f);
+    put_value(fmax(right, charts_whole(r, row, row->theory)), f);
+    fprintf(f, " \"%.*f\"\n", v < .01 ? 4 : v < .1 ? 3 : v < 10 ? 2 : v < 100 ? 1 : 0, v);
+}
+
+static struct range put_data(const struct compare_result *r, FILE *f)
+{
+    struct range range = no_range();
+
     fputs("$data << EOD\n", f);
     for (size_t i = 0; i < r->n_rows; i++) {
         const struct compare_row *row = &r->rows[i];
-        const char *mark = row->state != COMPARE_DONE ? " (no result)"
-                           : row->bytes < row->size   ? " (scaled)"
-                                                      : "";
 
-        fprintf(f, "\"%s%s%s\"", row->label, direction_word(r, row), mark);
-        put_value(whole(row, row->median), f);
-        put_value(whole(row, row->min), f);
-        put_value(whole(row, row->max), f);
-        put_value(whole(row, row->theory), f);
-        fputc('\n', f);
+        put_bar(r, row, f);
+        widen(&range, charts_whole(r, row, row->median));
+        widen(&range, charts_whole(r, row, row->max));
+        widen(&range, charts_whole(r, row, row->theory));
     }
-    fputs("EOD\nset boxwidth 0.6\nset style fill solid 0.7\nset xtics noenhanced rotate by -20\n"
-          "set xrange [-0.6:*]\n"
-          "plot $data using 0:2:xtic(1) with boxes title 'measured (median)', "
-          "'' using 0:2:3:4 with yerrorbars lc black pt 0 title 'least and most', "
-          "'' using 0:5 with points pt 2 ps 1.5 lc black title 'theory'\n",
-          f);
+    fputs("EOD\n", f);
+    return range;
 }
+
+static void put_bars(const struct compare_result *r, const char *file, FILE *f)
+{
+    char setting[480];
+    struct range range;
+    double from = 0;
+
+    compare_words_setting(r, 0, setting, sizeof setting);
+    put_head(setting, file, 150 + 46 * (int)r->n_rows, f);
+    range = put_data(r, f);
+    if (range.most >= CHARTS_LOG_FROM * range.least) {
+        put_decades('x', range, 2, f);
+        from = pow(10, floor(log10(range.least * .999)));
+    } else {
+        fprintf(f, "set xrange [0:%g]\n", range.most > 0 ? range.most * 1.12 : 1);
+    }
+    fprintf(f,
+            "set xlabel 'seconds%s'\nset yrange [%zu.5:-0.5]\nset ytics scale 0 noenhanced\n"
+            "set grid xtics ls 9\nset border 3\nset tics nomirror\nset style fill solid noborder\n"
+            "plot $data using 2:0:(%g):2:($0-0.3):($0+0.3):ytic(1) with boxxyerror "
+            "lc rgb '%s' title 'measured (median)', "
+            "'' using 2:0:3:4 with xerrorbars lc black lw 1.5 pt 0 title 'least to most', "
+            "'' using 5:($0-0.4):(0):(0.8) with vectors nohead lw 3 lc rgb '%s' title 'theory', "
+            "'' using 6:0:7 with labels left offset 1,0 notitle\n",
+            from > 0 ? " (log scale)" : "", r->n_rows > 0 ? r->n_rows - 1 : 0, from, colours[0],
+            colours[1]);
+}
+
+/* ---- a sweep: lines ---- */
 
 /* A key whose values span more than a decade reads better so. */
-static bool wants_log(const struct compare_sweep *w)
+static bool wants_log(struct range r)
 {
-    double least = INFINITY, most = 0;
-
-    for (size_t i = 0; i < w->n; i++) {
-        least = fmin(least, w->numbers[i]);
-        most = fmax(most, w->numbers[i]);
-    }
-    return least > 0 && most >= 20 * least;
+    return r.least > 0 && r.most >= 20 * r.least;
 }
 
+/* The name of a tick is a format: "1%" would be the beginning of one. */
+static void put_tick(const char *name, FILE *f)
+{
+    char text[2 * COMPARE_NAME_MAX];
+    size_t n = 0;
+
+    for (; *name != '\0' && n + 2 < sizeof text; name++) {
+        text[n++] = *name;
+        if (*name == '%')
+            text[n++] = '%';
+    }
+    text[n] = '\0';
+    put_quoted(text, f);
+}
+
+/* A little room on either side of the values, as it looks on the axis. */
 static void put_axis(const struct compare_sweep *w, FILE *f)
 {
-    fprintf(f, "%sset offsets graph 0.05, graph 0.05, 0, 0\nset xtics noenhanced (",
-            wants_log(w) ? "set logscale x\n" : "");
+    struct range r = no_range();
+    double margin;
+
+    for (size_t i = 0; i < w->n; i++) {
+        r.least = fmin(r.least, w->numbers[i]);
+        r.most = fmax(r.most, w->numbers[i]);
+    }
+    margin = wants_log(r)       ? pow(r.most / r.least, .04)
+             : r.most > r.least ? (r.most - r.least) * .04
+                                : 1;
+    if (wants_log(r))
+        fprintf(f, "set logscale x\nset xrange [%.9g:%.9g]\n", r.least / margin, r.most * margin);
+    else
+        fprintf(f, "set xrange [%.9g:%.9g]\n", r.least - margin, r.most + margin);
+    fputs("set xtics noenhanced (", f);
     for (size_t i = 0; i < w->n; i++) {
         fputs(i ? ", " : "", f);
-        put_quoted(w->values[i], f);
+        put_tick(w->values[i], f);
         fprintf(f, " %.9g", w->numbers[i]);
     }
     fputs(")\nset xlabel ", f);
-    put_quoted(w->key, f);
+    put_quoted(charts_key(w->key), f);
+    fputs(" noenhanced\n", f);
 }
 
-/* One block of data a method and direction, as gnuplot's index counts them. */
-static size_t put_series(const struct compare_result *r, unsigned method, int direction, size_t n,
-                         char labels[][COMPARE_LABEL_MAX + 8], FILE *f)
+#define SERIES_NAME (COMPARE_LABEL_MAX + 8)
+
+/* The values of a method and direction along the sweep. */
+struct series {
+    char name[SERIES_NAME];
+    double x[COMPARE_SWEEP_MAX], measured[COMPARE_SWEEP_MAX], theory[COMPARE_SWEEP_MAX];
+    size_t n;
+};
+
+static struct series collect(const struct compare_result *r, unsigned method, int direction)
 {
-    bool any = false;
+    struct series s = {.n = 0};
+    char name[COMPARE_LABEL_MAX];
 
     for (size_t i = 0; i < r->n_rows; i++) {
         const struct compare_row *row = &r->rows[i];
+        double v = charts_whole(r, row, row->median);
 
-        if (row->method != method || (int)row->direction != direction || row->state != COMPARE_DONE)
+        if (row->method != method || (int)row->direction != direction ||
+            row->state != COMPARE_DONE || !(v > 0))
             continue;
-        snprintf(labels[n], COMPARE_LABEL_MAX + 8, "%s%s", row->label, direction_word(r, row));
-        fprintf(f, "%.9g", r->spec->sweep.numbers[row->point]);
-        put_value(whole(row, row->median), f);
-        put_value(whole(row, row->theory), f);
-        fputc('\n', f);
-        any = true;
+        charts_series_name(r, row, name);
+        snprintf(s.name, sizeof s.name, "%s%s", name, direction_word(r, row));
+        s.x[s.n] = r->spec->sweep.numbers[row->point];
+        s.measured[s.n] = v;
+        s.theory[s.n++] = charts_whole(r, row, row->theory);
     }
-    if (any)
-        fputs("\n\n", f);
-    return n + any;
+    return s;
 }
 
-static void put_lines(const struct compare_result *r, FILE *f)
+/* One block of data each, as gnuplot's index counts them. */
+static size_t put_blocks(const struct compare_result *r, char names[][SERIES_NAME],
+                         struct range *range, FILE *f)
 {
-    char labels[2 * COMPARE_METHODS_MAX][COMPARE_LABEL_MAX + 8];
     size_t n = 0;
 
     fputs("$data << EOD\n", f);
     for (unsigned m = 0; m < r->spec->n; m++)
-        for (int d = COMPARE_PUT; d <= COMPARE_GET; d++)
-            n = put_series(r, m, d, n, labels, f);
+        for (int d = COMPARE_PUT; d <= COMPARE_GET; d++) {
+            struct series s = collect(r, m, d);
+
+            for (size_t i = 0; i < s.n; i++) {
+                fprintf(f, "%.9g", s.x[i]);
+                put_value(s.measured[i], f);
+                put_value(s.theory[i], f);
+                fputc('\n', f);
+                widen(range, s.measured[i]);
+                widen(range, s.theory[i]);
+            }
+            if (s.n == 0)
+                continue;
+            fputs("\n\n", f);
+            memcpy(names[n++], s.name, SERIES_NAME);
+        }
     fputs("EOD\n", f);
+    return n;
+}
+
+static void put_lines(const struct compare_result *r, const char *file, FILE *f)
+{
+    char names[2 * COMPARE_METHODS_MAX][SERIES_NAME];
+    struct range range = no_range();
+    size_t n;
+
+    put_head("Time to move the file: measured (solid) and predicted (dashed)", file, 560, f);
+    n = put_blocks(r, names, &range, f);
     put_axis(&r->spec->sweep, f);
-    fputs(" noenhanced\nplot ", f);
+    put_decades('y', range, 1, f);
+    fputs("set ylabel 'seconds (log scale)'\nset grid xtics ytics ls 9\nplot ", f);
     if (n == 0)
         fputs("1/0 notitle", f); /* nothing finished: axes alone */
     for (size_t i = 0; i < n; i++) {
-        fprintf(f, "%s$data index %zu using 1:2 with linespoints lc %zu title ", i ? ", " : "", i,
-                i + 1);
-        put_quoted(labels[i], f);
-        fprintf(f, ", $data index %zu using 1:3 with lines dt 2 lc %zu notitle", i, i + 1);
+        const char *colour = colours[i % COLOURS];
+
+        fprintf(f, "%s$data index %zu using 1:2 with linespoints lw 2 pt %zu lc rgb '%s' title ",
+                i ? ", " : "", i, 4 + i % 11, colour);
+        put_quoted(names[i], f);
+        fprintf(f, ", $data index %zu using 1:3 with lines lw 1.5 dt 2 lc rgb '%s' notitle", i,
+                colour);
     }
     fputc('\n', f);
 }
 
 void compare_plot_script(const struct compare_result *r, const char *file, FILE *f)
 {
-    put_head(r, file, f);
     if (r->spec->sweep.n > 0)
-        put_lines(r, f);
+        put_lines(r, file, f);
     else
-        put_bars(r, f);
+        put_bars(r, file, f);
 }
 
 static int failed(char why[COMPARE_WHY_MAX], const char *what, int err)

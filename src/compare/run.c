@@ -158,9 +158,10 @@ static void take_counts(struct compare_round *round, const struct place_facts *f
 /* Of the first round of a method, but not of the warm-up, which has number 0. */
 static struct compare_trace *trace_of(struct compare_run *run, const struct compare_round *round)
 {
-    bool first =
-        round->point == 0 && round->number == 1 &&
-        round->direction == (run->spec->direction == COMPARE_GET ? COMPARE_GET : COMPARE_PUT);
+    bool put = run->spec->direction != COMPARE_GET &&
+               compare_spec_refusal(&run->point.methods[round->method], COMPARE_PUT) == NULL;
+    bool first = round->point == 0 && round->number == 1 &&
+                 round->direction == (put ? COMPARE_PUT : COMPARE_GET);
 
     return run->traces != NULL && first ? &run->traces[round->method] : NULL;
 }
@@ -546,6 +547,8 @@ void compare_run(struct compare_run *run)
     int err;
 
     run->result.spec = run->spec;
+    run->result.file = run->file;
+    run->result.remote = run->remote;
     run->begun = 0;
     run->begun = elapsed(run);
     run->data.lifeline = -1;

@@ -131,7 +131,7 @@ static bool is_by_timeout(const struct compare_packet *p, size_t i, double rtt)
         return false;
     for (size_t j = 0; j < i; j++)
         if (p[j].way != k->way && is_same_stream(&p[j], k) && p[j].fate == COMPARE_ARRIVES &&
-            p[j].arrives > last->seconds && p[j].arrives <= k->seconds)
+            !p[j].corrupted && p[j].arrives > last->seconds && p[j].arrives <= k->seconds)
             return false;
     return true;
 }

@@ -1,10 +1,12 @@
 #include "config.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "compare/charts.h"
 #include "compare/html.h"
 #include "compare/plot.h"
 #include "compare/row.h"
@@ -80,8 +82,12 @@ TestSuite(compare_pictures, .init = setup);
 Test(compare_pictures, page_is_whole_and_safe)
 {
     struct compare_result r = result(3);
-    char *html = page(&r), *body = strstr(html, "<body>");
+    char *html, *body;
 
+    r.file = "a<b>\n";
+    r.remote = "nas:/<i>/";
+    html = page(&r);
+    body = strstr(html, "<body>");
     cr_assert_not_null(body);
     cr_expect_not_null(strstr(html, "default-src 'none'"));
     cr_expect_not_null(strstr(html, "Permission is hereby granted"), "licence");
@@ -89,7 +95,11 @@ Test(compare_pictures, page_is_whole_and_safe)
     cr_expect_null(strstr(body, "lost </script>"));
     cr_expect_not_null(strstr(body, "measured on the first 256 KiB of 1 MiB"));
     cr_expect_not_null(strstr(body, "<svg "));
-    cr_expect_not_null(strstr(body, "const data=[{\"labels\":[\"tcp (cubic)\",\"udp "));
+    cr_expect_not_null(strstr(body,
+                              "const data=[{\"title\":\"Time to move 1 MiB\",\"labels\":[\"tcp "
+                              "(cubic)\",\"udp stop-and-wait\\n(scaled)\"]"));
+    cr_expect_not_null(strstr(body, "File: a&lt;b&gt;\\n"));
+    cr_expect_not_null(strstr(body, "Server: nas:/&lt;i&gt;/"));
     for (size_t i = 0; i < 3; i++) {
         static const char *const fetching[] = {" src=", "@import", "url(http"};
 
@@ -109,6 +119,36 @@ Test(compare_pictures, sweep_is_sorted_for_its_lines)
     cr_expect_not_null(strstr(html, "\"x\":[0.001,0.05],\"names\":[\"1ms\",\"50ms\"]"));
     cr_expect_not_null(strstr(html, "\"label\":\"tcp (cubic)\",\"values\":[0.6,0.5]"));
     free(html);
+}
+
+Test(compare_pictures, what_was_cut_is_scaled_where_that_is_true)
+{
+    struct compare_result r = result(3);
+    struct compare_row stream = r.rows[0], waiting = r.rows[2];
+
+    cr_expect_float_eq(charts_whole(&r, &stream, stream.median), .5, 1e-9);
+    cr_expect_float_eq(charts_whole(&r, &waiting, waiting.median), 16, 1e-9);
+    stream.bytes /= 2; /* of slow start, which says nothing of the rest */
+    cr_expect(isnan(charts_whole(&r, &stream, stream.median)));
+    cr_expect(isnan(charts_whole(&r, &r.rows[1], 1)), "failed");
+}
+
+Test(compare_pictures, series_are_named_without_what_is_swept)
+{
+    struct compare_row row = {.method = 2, .label = "udp 512, waiting"};
+    struct compare_result r = {.spec = &spec};
+    char why[COMPARE_WHY_MAX], name[COMPARE_LABEL_MAX];
+    static const char *const t[][2] = {{"blksize=512,1024", "udp stop-and-wait"},
+                                       {"window=1,4", "udp"},
+                                       {"rtt=1ms,2ms", "udp 512, waiting"}};
+
+    for (size_t i = 0; i < 3; i++) {
+        compare_spec_default(&spec);
+        row.method = i == 1 ? 1 : 2;
+        cr_assert(compare_spec_sweep(&spec, t[i][0], why), "%s", why);
+        charts_series_name(&r, &row, name);
+        cr_expect_str_eq(name, t[i][1]);
+    }
 }
 
 Test(compare_pictures, gnuplot_script)
@@ -162,6 +202,13 @@ Test(compare_pictures, gnuplot_draws)
     draw(&r, svg, "<?xml");
     cr_assert(compare_spec_sweep(&spec, "rtt=50ms,1ms", why));
     r = result(4);
+    draw(&r, png, "\x89PNG");
+    /* A percent sign, which begins a format; and nothing that could be drawn. */
+    cr_assert(compare_spec_sweep(&spec, "loss=0,1%", why));
+    draw(&r, png, "\x89PNG");
+    r.n_rows = 0;
+    draw(&r, svg, "<?xml");
+    compare_spec_default(&spec);
     draw(&r, png, "\x89PNG");
     rmdir(dir);
 }

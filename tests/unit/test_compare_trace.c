@@ -44,6 +44,20 @@ Test(compare_trace, what_no_packet_asked_for_was_sent_by_a_timeout)
     cr_expect_not(t.more);
 }
 
+/* What was corrupted is thrown away by its receiver: only time goes on. */
+Test(compare_trace, what_arrives_corrupted_asks_for_nothing)
+{
+    struct link_record r[] = {packet(0, 0, 3, 1, false), packet(10, 1, 4, 1, false),
+                              packet(60, 0, 3, 1, false)};
+    struct compare_trace t;
+
+    r[1].what = LINK_CORRUPTED;
+    compare_trace_take(&t, r, 3);
+    cr_assert_eq(t.n, 4);
+    cr_expect(t.packets[1].corrupted);
+    cr_expect_eq(t.packets[2].kind, COMPARE_TIMEOUT);
+}
+
 /* The same block again, since an acknowledgment asked for it. */
 Test(compare_trace, what_was_asked_for_was_not)
 {

@@ -66,6 +66,8 @@ static bool set(struct golden *g, const char *key, const char *value)
         g->sc.link[0].delay = g->sc.link[1].delay = (int64_t)v * SIM_MS;
     else if (strcmp(key, "give-up") == 0)
         g->sc.give_up = (int64_t)v * 1000 * SIM_MS;
+    else if (strcmp(key, "discard") == 0)
+        g->sc.discard = v > 0;
     else if (strcmp(key, "options") == 0)
         g->sc.no_options = v == 0;
     else if (strcmp(key, "peer") == 0)

@@ -173,6 +173,7 @@ static void ask_for(struct node *n)
     o->have |= sc->blksize != TFTP_BLKSIZE_DEFAULT ? TFTP_O_BLKSIZE : 0;
     o->have |= sc->window > 1 ? TFTP_O_WINDOW : 0;
     o->have |= sc->timeout > 0 ? TFTP_O_TIMEOUT : 0;
+    o->have |= sc->discard ? TFTP_O_DISCARD : 0;
     o->blksize = sc->blksize;
     o->window = sc->window;
     o->timeout = sc->timeout;
@@ -208,6 +209,14 @@ void node_start(struct node *n)
     perform(n, &first);
 }
 
+/* What a client asked for that it does not go on without, if `have` is granted; else NULL. */
+static const char *missed(const struct node *n, unsigned have)
+{
+    if (sim_fixes_checksums(n->w->sc) && !(have & TFTP_O_SHA256))
+        return "no digest";
+    return n->w->sc->discard && !(have & TFTP_O_DISCARD) ? "no discard" : NULL;
+}
+
 /* Whether the OACK can be accepted; if not, it is over. */
 static bool take_answer(struct node *n, const struct tftp_pkt *pkt)
 {
@@ -219,12 +228,12 @@ static bool take_answer(struct node *n, const struct tftp_pkt *pkt)
     if (tftp_opts_answer(pkt, &n->asked, &n->agreed, &why) == 0) {
         n->has_digest = !n->w->sc->write && n->agreed.have & TFTP_O_SHA256;
         memcpy(n->digest, n->agreed.sha256, sizeof n->digest);
-        if (n->agreed.have & TFTP_O_SHA256 || !sim_fixes_checksums(n->w->sc)) {
+        why = missed(n, n->agreed.have);
+        if (!why) {
             tftp_sm_agree(&n->sm, n->agreed.blksize, n->agreed.window,
                           n->agreed.timeout * 1000 * SIM_MS);
             return true;
         }
-        why = "no digest";
     }
     tftp_sm_refuse(&n->sm, TFTP_E_OPTION, why, &then);
     perform(n, &then);
@@ -235,7 +244,7 @@ static bool take_answer(struct node *n, const struct tftp_pkt *pkt)
 static bool falls_back(struct node *n, const struct tftp_pkt *pkt)
 {
     if (pkt->op != TFTP_ERROR || pkt->code != TFTP_E_OPTION || n->fell_back ||
-        n->sm.state != TFTP_S_REQUEST || sim_fixes_checksums(n->w->sc))
+        n->sm.state != TFTP_S_REQUEST || missed(n, 0))
         return false;
     n->fell_back = true;
     node_start(n);
@@ -245,14 +254,13 @@ static bool falls_back(struct node *n, const struct tftp_pkt *pkt)
 static void client_packet(struct node *n, const struct tftp_pkt *pkt)
 {
     struct tftp_actions then;
-    bool ours =
-        n->sm.state != TFTP_S_REQUEST || pkt->op == TFTP_OACK || !sim_fixes_checksums(n->w->sc);
+    bool answered = n->sm.state != TFTP_S_REQUEST || pkt->op == TFTP_OACK;
+    const char *why = answered ? NULL : missed(n, 0);
 
     if (falls_back(n, pkt) || (pkt->op == TFTP_OACK && !take_answer(n, pkt)))
         return;
-    if (!ours && pkt->op != TFTP_ERROR) {
-        /* Without the OACK there is no digest, and this client wants one. */
-        tftp_sm_refuse(&n->sm, TFTP_E_OPTION, "no digest", &then);
+    if (why && pkt->op != TFTP_ERROR) {
+        tftp_sm_refuse(&n->sm, TFTP_E_OPTION, why, &then);
         perform(n, &then);
         return;
     }

@@ -58,6 +58,7 @@ struct scenario {
     enum sim_peer peer;
     bool write;      /* the client sends */
     bool no_options; /* the client asks for none */
+    bool discard;    /* the client has what it sends thrown away */
     size_t size;
     unsigned blksize, window, timeout;
     struct linkq_params link[2]; /* by sender: client, server */

@@ -354,9 +354,7 @@ static char *show_options(const struct tftp_work *k, char *out, size_t cap)
     if (k->pkt.mode == TFTP_NETASCII)
         n += (size_t)snprintf(out + n, cap - n, " netascii");
     if (o->have & TFTP_O_SHA256)
-        n += (size_t)snprintf(out + n, cap - n, " sha256");
-    if (o->have & TFTP_O_DISCARD)
-        snprintf(out + n, cap - n, " discard");
+        snprintf(out + n, cap - n, " sha256");
     return out;
 }
 
@@ -367,6 +365,14 @@ static bool was_query(const struct tftp_work *k)
 
     return sm->reason == TFTP_R_PEER && sm->acked == 0 && sm->p.sender &&
            (k->asks_sum || (k->opts.have & TFTP_O_TSIZE));
+}
+
+/* As over TCP. */
+static const char *verb_of(const struct tftp_work *k)
+{
+    if (k->pkt.op == TFTP_WRQ)
+        return discards(k) ? "DISCARD" : "PUT";
+    return k->asks_sum ? "SUM" : "GET";
 }
 
 static void log_transfer(const struct tftp_work *k, int err)
@@ -380,9 +386,7 @@ static void log_transfer(const struct tftp_work *k, int err)
     struct xfer_request r = {.peer = addr_show(&k->t->peer, peer),
                              .transport = "udp",
                              .options = show_options(k, options, sizeof options),
-                             .verb = write         ? "PUT"
-                                     : k->asks_sum ? "SUM"
-                                                   : "GET",
+                             .verb = verb_of(k),
                              .path = k->name,
                              .bytes = d->arrived,
                              .size = write ? k->sink.bytes : (uint64_t)k->st.st_size,

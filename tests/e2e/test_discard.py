@@ -6,7 +6,7 @@ import subprocess
 import harness
 import relay
 import tftp
-from harness import ENV, Raw, TestCase, XFER, noise, scaled, sha256, tree
+from harness import ENV, Raw, TestCase, XFER, noise, scaled, sha256, tree, wait_for
 from tftp import oack, wrq
 
 PROGRAM = os.path.join(os.path.dirname(XFER), "tests", "e2e", "discard")
@@ -53,6 +53,19 @@ class Discards(TestCase):
         for name in ("new", "old"):
             self.discard("put", self.source, f"{server.addr}/{name}")
         self.assertEqual(tree(server.root), before)
+
+    def test_logs(self):
+        """A line in the log for each, and none in a list of the files that were transferred."""
+        server = self.serve("--xferlog", self.path("xferlog"), write=False)
+        self.make(server.path("f"), OLD)
+        self.discard("put", self.source, f"{server.addr}/x")
+        self.discard("put", "-u", self.source, f"{server.udp_addr}/x")
+        self.discard("get", f"{server.addr}/f", "x")
+        for words in (r"/x ", r"x transport=udp "):
+            server.wait_log(rf"DISCARD {words}.*bytes={len(CONTENT)} .* ok")
+        server.wait_log("GET /f .* ok")
+        wait_for(lambda: self.read("xferlog"), "a line of the download")
+        self.assertRegex(self.read("xferlog"), rb"\A[^\n]* /f b _ o a [^\n]*\n\Z")
 
     def test_an_empty_upload(self):
         self.assertEqual(self.discard("put", self.make("empty"), f"{self.server.addr}/x"),
@@ -142,7 +155,7 @@ class Discards(TestCase):
                     self.discard("put", "-u", self.source, f"{self.server.udp_addr}/{name}"),
                     [f"done {len(CONTENT)} verified {sha256(CONTENT)} "])
         self.unchanged()
-        self.server.wait_log(r"PUT /?new .*discard")
+        self.server.wait_log(r"DISCARD new transport=udp .* ok")
 
     def test_a_download_by_udp_keeps_nothing(self):
         before = tree(self.tmp)

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "cli/compare_job.h"
+#include "cli/output.h"
 #include "cli/signals.h"
 #include "compare/ability.h"
-#include "compare/pictures.h"
 
 #define FIELD(name) .offset = offsetof(struct compare_options, name)
 
@@ -131,6 +131,12 @@ static const struct opt option_rows[] = {
      .kind = OPT_TEXT,
      FIELD(report),
      .help = "write a page of HTML with table, charts, ladders and words, which opens offline"},
+    {.name = "progress",
+     .arg = "auto|always|never",
+     .kind = OPT_CHOICE,
+     .min = PROGRESS_AUTO,
+     FIELD(progress),
+     .help = "show what is at work on a line; auto (the default): on a terminal"},
     {.name = "bind",
      .arg = "ADDR",
      .kind = OPT_TEXT,
@@ -145,33 +151,59 @@ static const struct opt option_rows[] = {
 
 static const struct opt *const compare_tables[] = {option_rows, NULL};
 
-static int compare(struct job *job)
+#define LAST 0.1 /* s, for the table */
+#define DRAWING 1.5
+
+/* Less of a short time: then it is for transfers. */
+static double time_after(const struct compare_options *o)
 {
+    double after = LAST + (o->plot != NULL ? DRAWING : 0) + (o->report != NULL ? LAST : 0);
+
+    return after < o->max_time / 4 ? after : o->max_time / 4;
+}
+
+/* NULL without memory. The stream of the capture is the run's. */
+static struct compare_run *new_run(struct job *job, struct xfer_stop *stop, FILE *pcap)
+{
+    const struct compare_options *o = job->o;
     struct compare_run *run = calloc(1, sizeof *run);
-    struct xfer_stop *stop = xfer_stop_new(); /* stays: a signal may still come */
+
+    if (run == NULL)
+        return NULL;
+    *run = (struct compare_run){
+        .spec = &job->spec,
+        .file = job->file,
+        .remote = job->remote,
+        .pcap = pcap,
+        .trace = o->trace || (o->report != NULL && job->spec.link.emulated),
+        .family = o->ipv4   ? 4
+                  : o->ipv6 ? 6
+                            : 0,
+        .bind = o->bind_addr,
+        .stop = stop,
+        .begun = job->begun,
+        .after = time_after(o),
+        .on_point = compare_on_point,
+        .on_round = compare_on_round,
+        .on_tick = compare_on_tick,
+        .user = job,
+    };
+    return run;
+}
+
+static int compare(struct job *job, struct xfer_stop *stop)
+{
+    FILE *pcap = job->pcap.name != NULL ? outfile_stream(&job->pcap) : NULL;
+    struct compare_run *run = NULL;
     int status;
 
-    if (run == NULL || stop == NULL) {
-        free(run);
+    if (job->pcap.name == NULL || pcap != NULL)
+        run = new_run(job, stop, pcap);
+    if (run == NULL) {
+        if (pcap != NULL)
+            fclose(pcap);
         return cmd_no_memory();
     }
-    signals_install(stop, SIGNALS_CLIENT);
-    status = compare_ask_size(job, stop);
-    if (status >= 0) {
-        free(run);
-        return status;
-    }
-    run->spec = &job->spec;
-    run->file = job->file;
-    run->remote = job->remote;
-    run->pcap = job->o->pcap;
-    run->trace = job->o->trace || (job->o->report != NULL && job->spec.link.emulated);
-    run->family = job->o->ipv4 ? 4 : job->o->ipv6 ? 6 : 0;
-    run->bind = job->o->bind_addr;
-    run->stop = stop;
-    run->on_point = compare_on_point;
-    run->on_round = compare_on_round;
-    run->user = job;
     compare_run(run);
     status = compare_tell(job, run);
     compare_run_free(run);
@@ -179,11 +211,31 @@ static int compare(struct job *job)
     return status;
 }
 
+static int compare_with_files(const struct cmd *self, struct job *job)
+{
+    enum progress_when when = (enum progress_when)job->o->progress;
+    struct xfer_stop *stop = xfer_stop_new(); /* stays: a signal may still come */
+    int status;
+
+    if (stop == NULL)
+        return cmd_no_memory();
+    signals_install(stop, SIGNALS_CLIENT);
+    progress_init(&job->progress, when == PROGRESS_AUTO && job->o->quiet ? PROGRESS_NEVER : when,
+                  output_is_utf8());
+    status = compare_open_files(self, job);
+    if (status >= 0)
+        return status;
+    status = compare_ask_size(job, stop);
+    if (status < 0)
+        status = compare(job, stop);
+    compare_drop_files(job);
+    return status;
+}
+
 static int run_options(const struct cmd *self, const struct compare_options *o,
                        const struct operands *ops)
 {
-    struct job job = {.o = o};
-    char why[COMPARE_WHY_MAX];
+    struct job job = {.o = o, .begun = process_now()};
     int status = compare_ask(self, ops, &job);
 
     if (status >= 0)
@@ -192,11 +244,7 @@ static int run_options(const struct cmd *self, const struct compare_options *o,
         return compare_ability(stdout) ? 0 : EXIT_LOCAL;
     if (o->predict)
         return compare_tell_theory(&job);
-    if (!compare_pictures_check(o->plot, o->report, why)) {
-        fprintf(stderr, "xfer: %s\n", why);
-        return EXIT_LOCAL;
-    }
-    return compare(&job);
+    return compare_with_files(self, &job);
 }
 
 static int run(const struct cmd *self, int argc, char **argv)

@@ -1,8 +1,10 @@
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cmd.h"
 #include "cli/out.h"
@@ -27,6 +29,13 @@ bool out_flush(void)
 {
     errno = 0;
     return keep(fflush(stdout) == 0);
+}
+
+bool out_is_closed(void)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO};
+
+    return first_err == EPIPE || (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0);
 }
 
 int out_close(int status)

@@ -12,6 +12,9 @@
 bool out_write(const void *p, size_t n);
 bool out_flush(void);
 
+/* Whether its reader has gone, before anything more is written. */
+bool out_is_closed(void);
+
 /* Flushes and closes; returns the exit status of the program, which had `status` so far. A failure
  * is told on standard error, except that a reader who has seen enough is nothing to talk about. */
 int out_close(int status);

@@ -254,6 +254,26 @@ static void draw(struct progress *p, const char *line)
     p->drawn = columns;
 }
 
+/* Whether a line is due now. */
+static bool is_due(struct progress *p, double now)
+{
+    if (now < p->next_at || !in_foreground())
+        return false;
+    p->next_at = now + DRAW_INTERVAL;
+    return true;
+}
+
+void progress_say(struct progress *p, const char *text)
+{
+    char line[PROGRESS_LINE_MAX];
+    size_t used;
+
+    if (!p->on || !is_due(p, now_seconds()))
+        return;
+    snprintf(line, sizeof line, "%.*s", (int)fit(text, terminal_width() - 1, &used), text);
+    draw(p, line);
+}
+
 void progress_update(struct progress *p, const struct xfer_event *ev)
 {
     struct progress_state s = {.name = ev->name,
@@ -269,8 +289,6 @@ void progress_update(struct progress *p, const struct xfer_event *ev)
         return;
     now = now_seconds();
     s.rate = progress_rate_update(&p->rate, now, ev->bytes_done);
-    if (now < p->next_at || !in_foreground())
-        return;
-    p->next_at = now + DRAW_INTERVAL;
-    draw(p, progress_format(&s, terminal_width(), line));
+    if (is_due(p, now))
+        draw(p, progress_format(&s, terminal_width(), line));
 }

@@ -56,6 +56,8 @@ struct progress {
 /* Whether and how to draw, from what standard error is. */
 void progress_init(struct progress *p, enum progress_when when, bool utf8);
 void progress_update(struct progress *p, const struct xfer_event *ev);
+/* Draws a line of any text instead, cut to the terminal's width. */
+void progress_say(struct progress *p, const char *text);
 void progress_clear(struct progress *p);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,16 +15,23 @@
 
 #define CHUNK 65536
 
-static void remove_all(const char *dir)
+/* All but the one of this name. */
+static void remove_files(const char *dir, const char *but)
 {
     DIR *d = opendir(dir);
     const struct dirent *e;
 
     while (d != NULL && (e = readdir(d)) != NULL)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            strcmp(e->d_name, but) != 0)
             unlinkat(dirfd(d), e->d_name, 0);
     if (d != NULL)
         closedir(d);
+}
+
+static void remove_all(const char *dir)
+{
+    remove_files(dir, "");
     rmdir(dir);
 }
 
@@ -33,21 +41,14 @@ struct made {
     char dir[DATA_DIR_MAX];
 };
 
-static void ignore_signals(void)
-{
-    static const int all[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGPIPE};
-
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        signal(all[i], SIG_IGN);
-}
-
 /* Makes the directory, waits until every copy of the other end of the lifeline is gone, whatever
- * took its holders, and removes it: at no moment does it belong to one who may be killed alone. */
+ * took its holders, and removes it: at no moment does it belong to one who may be killed alone. All
+ * signals are blocked, and what is sent to the group of a shell or terminal does not come here. */
 static __attribute__((noreturn)) void keep(struct made *m, int told, int lifeline)
 {
     char byte;
 
-    ignore_signals();
+    setsid();
     m->err = mkdtemp(m->dir) != NULL ? 0 : -errno;
     if (write(told, m, sizeof *m) == sizeof *m)
         while (read(lifeline, &byte, 1) < 0 && errno == EINTR)
@@ -59,13 +60,17 @@ static __attribute__((noreturn)) void keep(struct made *m, int told, int lifelin
 
 static int start_keeper(struct data *d, struct made *m, const int told[2], const int lifeline[2])
 {
+    sigset_t all, before;
     ssize_t n;
 
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
     d->keeper = fork();
     if (d->keeper == 0) {
         close(lifeline[1]);
         keep(m, told[1], lifeline[0]);
     }
+    sigprocmask(SIG_SETMASK, &before, NULL);
     close(told[1]);
     if (d->keeper < 0)
         return -errno;
@@ -134,44 +139,86 @@ static ssize_t more(int from, uint64_t *state, uint64_t *buf, size_t n)
     if (from >= 0) {
         ssize_t got = read(from, buf, n);
 
-        return got == 0 ? -1 : got; /* shorter than it was: told as EIO */
+        return got > 0 ? got : got < 0 ? -errno : -EIO; /* shorter than it was */
     }
     for (size_t i = 0; i < CHUNK / sizeof *buf; i++)
         buf[i] = draw(state);
     return (ssize_t)n;
 }
 
-static int fill(const struct data *d, int from, int to, uint64_t n)
+static int write_all(int to, const void *buf, size_t n)
+{
+    const char *p = buf;
+
+    while (n > 0) {
+        ssize_t put = write(to, p, n);
+
+        if (put < 0 && errno != EINTR)
+            return -errno;
+        p += put > 0 ? put : 0;
+        n -= put > 0 ? (size_t)put : 0;
+    }
+    return 0;
+}
+
+static int fill(const struct data *d, int from, int to, uint64_t n, double until,
+                const struct watch *w)
 {
     uint64_t *buf = malloc(CHUNK), state = d->seed;
+    double look_at = process_now() + PROCESS_SLICE;
     int rc = buf != NULL ? 0 : -ENOMEM;
 
-    errno = EIO;
     while (rc == 0 && n > 0) {
         ssize_t got = more(from, &state, buf, n < CHUNK ? (size_t)n : CHUNK);
 
-        if (got < 0 || write(to, buf, (size_t)got) != got)
-            rc = -errno;
-        else
-            n -= (uint64_t)got;
+        rc = got < 0 ? (int)got : write_all(to, buf, (size_t)got);
+        n -= rc == 0 ? (uint64_t)got : 0;
+        if (rc == 0 && n > 0 && process_now() > until)
+            rc = -XFER_EDEADLINE;
+        if (rc == 0 && process_now() > look_at) {
+            rc = watch_look(w) ? 0 : -XFER_ECANCELED;
+            look_at = process_now() + PROCESS_SLICE;
+        }
     }
     free(buf);
     return rc;
 }
 
-int data_need(const struct data *d, uint64_t n, char name[DATA_NAME_MAX])
+static void name_of(uint64_t n, char name[DATA_NAME_MAX])
+{
+    snprintf(name, DATA_NAME_MAX, "data-%llu", (unsigned long long)n);
+}
+
+void data_clear(const struct data *d, uint64_t n)
+{
+    char name[DATA_NAME_MAX];
+
+    name_of(n, name);
+    remove_files(d->dir, name);
+}
+
+uint64_t data_space(const struct data *d)
+{
+    struct statvfs s;
+
+    return statvfs(d->dir, &s) == 0 ? (uint64_t)s.f_bavail * s.f_frsize : UINT64_MAX;
+}
+
+int data_need(const struct data *d, uint64_t n, double seconds, const struct watch *w,
+              char name[DATA_NAME_MAX])
 {
     char path[DATA_DIR_MAX + DATA_NAME_MAX];
+    double until = process_now() + seconds;
     int from = -1, to, rc;
 
-    snprintf(name, DATA_NAME_MAX, "data-%llu", (unsigned long long)n);
+    name_of(n, name);
     snprintf(path, sizeof path, "%s/%s", d->dir, name);
     to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0)
         return errno == EEXIST ? 0 : -errno;
     if (d->file != NULL)
-        from = open(d->file, O_RDONLY | O_CLOEXEC);
-    rc = d->file != NULL && from < 0 ? -errno : fill(d, from, to, n);
+        from = open(d->file, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO by now: no waiting */
+    rc = d->file != NULL && from < 0 ? -errno : fill(d, from, to, n, until, w);
     if (from >= 0)
         close(from);
     if (close(to) < 0 && rc == 0)

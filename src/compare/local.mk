@@ -20,10 +20,14 @@ libcompare_a_SOURCES = \
 	src/compare/ladder.h \
 	src/compare/link.c \
 	src/compare/link.h \
+	src/compare/linkcheck.c \
+	src/compare/linkcheck.h \
 	src/compare/markup.c \
 	src/compare/markup.h \
 	src/compare/method.c \
 	src/compare/method.h \
+	src/compare/outfile.c \
+	src/compare/outfile.h \
 	src/compare/packet.c \
 	src/compare/packet.h \
 	src/compare/pictures.c \
@@ -34,6 +38,8 @@ libcompare_a_SOURCES = \
 	src/compare/plan.h \
 	src/compare/plot.c \
 	src/compare/plot.h \
+	src/compare/process.c \
+	src/compare/process.h \
 	src/compare/row.c \
 	src/compare/row.h \
 	src/compare/run.c \

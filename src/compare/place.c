@@ -1,25 +1,21 @@
 #include "config.h"
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "compare/place.h"
 
 #define MS INT64_C(1000000)
-#define SEC (1000 * MS)
-#define SLICE (100 * MS)     /* how late a signal may be noticed */
-#define READY_MAX 10000      /* ms */
-#define GRACE (5 * SEC)      /* for a client to say that its time is over */
-#define SERVER_END (5 * SEC) /* for a server to end by itself */
-#define QUEUE_MIN 16         /* packets */
+#define SEC 1e9
+#define READY_MAX 10.0 /* s */
+#define GRACE 3.0      /* s for a client to say that its time is over */
+#define SERVER_END 5.0 /* s for a server to end by itself */
+#define DRAIN_MAX 5.0  /* s that a link takes to empty itself */
+#define QUEUE_MIN 16   /* packets */
 #define RECORDS_MAX (4u << 20)
 
 void place_settings(const struct compare_link *l, size_t records, struct link_settings *ret)
@@ -56,108 +52,89 @@ size_t place_records(uint64_t bytes)
     return n < RECORDS_MAX ? (size_t)n : RECORDS_MAX;
 }
 
-/* ---- processes without a link ---- */
-
-static int start_fork(int (*fn)(void *), void *arg, pid_t *ret)
-{
-    pid_t parent = getpid();
-
-    *ret = fork();
-    if (*ret == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        _exit(getppid() == parent ? fn(arg) : 1);
-    }
-    return *ret < 0 ? -errno : 0;
-}
-
-static int wait_fork(pid_t pid, int64_t timeout)
-{
-    struct pollfd p = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
-    int n, status;
-
-    if (p.fd < 0)
-        return -errno;
-    n = poll(&p, 1, (int)(timeout / MS));
-    close(p.fd);
-    if (n <= 0)
-        return -ETIMEDOUT;
-    return waitpid(pid, &status, 0) == pid ? status : -errno;
-}
+/* ---- processes, with a link and without ---- */
 
 static int start(struct link *link, enum link_side side, int (*fn)(void *), struct trial *t,
                  pid_t *ret)
 {
-    return link != NULL ? link_start(link, side, fn, t, ret) : start_fork(fn, t, ret);
+    return link != NULL ? link_start(link, side, fn, t, ret) : process_start(fn, t, ret);
 }
 
-static int wait_some(struct link *link, pid_t pid, int64_t timeout)
+static int wait_some(struct link *link, pid_t pid, double seconds)
 {
-    return link != NULL ? link_wait(link, pid, timeout) : wait_fork(pid, timeout);
+    return link != NULL ? link_wait(link, pid, (int64_t)(seconds * SEC))
+                        : process_wait(pid, seconds);
 }
 
 static void end_by_force(struct link *link, pid_t pid)
 {
-    if (link != NULL) {
+    if (link != NULL)
         link_kill(link, pid);
-    } else {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-    }
-}
-
-static int64_t now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * SEC + ts.tv_nsec;
+    else
+        process_kill(pid);
 }
 
 /* ---- a trial ---- */
 
-/* Until its end, its limit or a signal. */
-static void wait_for_client(struct link *link, pid_t pid, const struct trial *t)
+/* Until its end, its limit or a signal; its exit status, negative where it had to be killed. */
+static int wait_for_client(const struct place *p, struct link *link, pid_t pid,
+                           const struct trial *t)
 {
-    int64_t until = now() + (int64_t)(t->limit * 1e9) + GRACE;
+    double until = process_now() + t->limit + GRACE;
     bool told = false;
+    int status;
 
-    while (wait_some(link, pid, SLICE) == -ETIMEDOUT) {
-        if (xfer_stop_is_raised(t->stop) && !told) {
+    while ((status = wait_some(link, pid, PROCESS_SLICE)) == -ETIMEDOUT && process_now() < until)
+        if (!watch_look(&p->watch) && !told) {
             kill(pid, SIGTERM);
-            until = now() + GRACE;
+            until = process_now() + GRACE;
             told = true;
         }
-        if (now() > until) {
-            end_by_force(link, pid);
-            return;
-        }
-    }
-}
-
-static void end_server(struct link *link, pid_t pid)
-{
-    kill(pid, SIGTERM);
-    if (wait_some(link, pid, SERVER_END) == -ETIMEDOUT)
+    if (status < 0)
         end_by_force(link, pid);
+    return status;
 }
 
-static int start_server(struct link *link, struct trial *t, pid_t *ret)
+static int end_server(struct link *link, pid_t pid)
 {
-    struct pollfd p;
+    int status;
+
+    kill(pid, SIGTERM);
+    status = wait_some(link, pid, SERVER_END);
+    if (status < 0)
+        end_by_force(link, pid);
+    return status;
+}
+
+/* Whether the server wrote its byte: it listens. */
+static bool is_ready(const struct place *p, int fd)
+{
+    struct pollfd pfd = {.fd = fd, .events = POLLIN};
+    double until = process_now() + READY_MAX;
     char byte;
-    int err, n;
+
+    while (poll(&pfd, 1, (int)(1e3 * PROCESS_SLICE)) <= 0)
+        if (!watch_look(&p->watch) || process_now() > until)
+            return false;
+    return read(fd, &byte, 1) == 1;
+}
+
+static int start_server(const struct place *p, struct link *link, struct trial *t, pid_t *ret)
+{
+    int err;
 
     if (pipe(t->ready) < 0)
         return -errno;
     err = start(link, LINK_SERVER, trial_server, t, ret);
     close(t->ready[1]);
-    p = (struct pollfd){.fd = t->ready[0], .events = POLLIN};
-    if (err == 0) {
-        do
-            n = poll(&p, 1, READY_MAX);
-        while (n < 0 && errno == EINTR);
-        if (n != 1 || read(t->ready[0], &byte, 1) != 1)
-            t->server_err = t->server_err != 0 ? t->server_err : -XFER_ELOST;
+    if (err == 0 && !is_ready(p, t->ready[0])) {
+        /* One that ended by itself has said why, or its status does. */
+        t->server_end = wait_some(link, *ret, xfer_stop_is_raised(t->stop) ? 0 : 1);
+        if (t->server_end < 0)
+            end_by_force(link, *ret);
+        if (t->server_end <= 0 && t->server_err == 0)
+            t->server_err = -XFER_ELOST;
+        *ret = 0;
     }
     close(t->ready[0]);
     return err;
@@ -165,41 +142,51 @@ static int start_server(struct link *link, struct trial *t, pid_t *ret)
 
 /* The last segments of a connection are still on their way when its client has ended: a server that
  * is told to end before they arrive would take its leave of it, and be reset. */
-static void settle(const struct place *p)
+static double settling(const struct place *p)
 {
-    int64_t rtt = p->settings.path[0].delay + p->settings.path[1].delay, wait = 2 * rtt + 20 * MS;
-    struct timespec ts = {.tv_sec = wait / SEC, .tv_nsec = wait % SEC};
+    return 2e-9 * (double)(p->settings.path[0].delay + p->settings.path[1].delay) + .02;
+}
 
-    nanosleep(&ts, NULL);
+double place_ending(const struct place *p)
+{
+    double drain = 0;
+
+    for (int i = 0; i < 2 && p->kind == PLACE_LINK; i++) {
+        const struct link_path *path = &p->settings.path[i];
+        double queue = path->rate > 0 ? 8 * (double)path->queue / (double)path->rate : 0;
+
+        drain = fmax(drain, 1e-9 * (double)(path->delay + path->jitter) + queue);
+    }
+    return p->kind == PLACE_LINK ? settling(p) + fmin(drain, DRAIN_MAX) + .05 : .05;
 }
 
 static int run_processes(const struct place *p, struct link *link, struct trial *t)
 {
     pid_t server = 0, client;
-    int err = p->kind != PLACE_REMOTE ? start_server(link, t, &server) : 0;
+    int err = p->kind != PLACE_REMOTE ? start_server(p, link, t, &server) : 0;
 
-    if (err == 0 && t->server_err == 0) {
+    if (err == 0 && (server > 0 || p->kind == PLACE_REMOTE)) {
         err = start(link, LINK_CLIENT, trial_client, t, &client);
         if (err == 0)
-            wait_for_client(link, client, t);
+            t->client_end = wait_for_client(p, link, client, t);
     }
     if (link != NULL && t->method.transport == COMPARE_TCP)
-        settle(p);
+        process_pause(settling(p));
     if (server > 0)
-        end_server(link, server);
+        t->server_end = end_server(link, server);
     return err;
 }
 
-static int finish_link(const struct place *p, struct link *link, const char *name,
-                       struct place_facts *f, struct compare_trace *trace)
+static void finish_link(const struct place *p, struct link *link, const char *name, struct trial *t,
+                        struct place_facts *f, struct compare_trace *trace)
 {
     struct link_problem problem = {.why = ""};
     const struct link_record *records;
     size_t n;
-    int err = link_end(link, &f->stats);
 
-    if (err != 0)
-        return err;
+    t->link_err = link_end(link, &f->stats);
+    if (t->link_err < 0)
+        return;
     f->counted = true;
     if (!link_is_trustworthy(&p->settings, &f->stats, &problem)) {
         snprintf(f->text, sizeof f->text, "%s", problem.why);
@@ -213,7 +200,8 @@ static int finish_link(const struct place *p, struct link *link, const char *nam
     records = link_records(link, &n);
     if (trace != NULL)
         compare_trace_take(trace, records, n);
-    return p->capture != NULL ? link_capture_add(p->capture, name, records, n) : 0;
+    if (p->capture != NULL)
+        f->capture_err = link_capture_add(p->capture, name, records, n);
 }
 
 /* A link of its own for each trial: what one leaves in the kernel (a last segment that is sent
@@ -221,19 +209,18 @@ static int finish_link(const struct place *p, struct link *link, const char *nam
 int place_run(const struct place *p, struct trial *t, uint64_t seed, const char *name,
               struct place_facts *facts, struct compare_trace *trace)
 {
-    struct link_problem problem;
     struct link *link = NULL;
     int err = 0;
 
     *facts = (struct place_facts){.counted = false};
     if (p->kind == PLACE_LINK)
-        err = link_open(&link, &p->settings, &problem);
+        err = link_open(&link, &p->settings, &facts->problem);
     if (err == 0 && link != NULL)
         err = link_begin(link, seed);
     if (err == 0)
         err = run_processes(p, link, t);
     if (err == 0 && link != NULL)
-        err = finish_link(p, link, name, facts, trace);
+        finish_link(p, link, name, t, facts, trace);
     link_close(link);
     return err;
 }

@@ -92,11 +92,9 @@ static void put_head(const char *title, const char *file, int height, FILE *f)
 {
     bool svg = ends_in(file, ".svg");
 
-    fprintf(f, "set encoding utf8\nset terminal %s size 900,%d%s\nset output ",
-            svg ? "svg" : "pngcairo", height,
-            svg ? " enhanced background rgb 'white'" : " enhanced");
-    put_quoted(file, f);
-    fputs("\nset title ", f);
+    fprintf(f, "set encoding utf8\nset terminal %s size 900,%d%s\n", svg ? "svg" : "pngcairo",
+            height, svg ? " enhanced background rgb 'white'" : " enhanced");
+    fputs("set title ", f);
     put_quoted(title, f);
     fputs(" noenhanced\nset key outside right top Left reverse noenhanced\nset style line 9 lc rgb "
           "'#b0b0b0' lw 0.5\n",
@@ -362,7 +360,7 @@ static FILE *script_file(const char *script, size_t n)
     return f;
 }
 
-int compare_plot_run(const char *script, size_t n, char why[COMPARE_WHY_MAX])
+int compare_plot_run(const char *script, size_t n, int to, char why[COMPARE_WHY_MAX])
 {
     char *const argv[] = {"gnuplot", NULL};
     posix_spawn_file_actions_t actions;
@@ -375,9 +373,8 @@ int compare_plot_run(const char *script, size_t n, char why[COMPARE_WHY_MAX])
     err = posix_spawn_file_actions_init(&actions);
     if (err == 0) {
         err = posix_spawn_file_actions_adddup2(&actions, fileno(f), STDIN_FILENO);
-        /* Nothing of it may end up in a table. */
         if (err == 0)
-            err = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+            err = posix_spawn_file_actions_adddup2(&actions, to, STDOUT_FILENO);
         if (err == 0)
             err = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
         posix_spawn_file_actions_destroy(&actions);

@@ -13,7 +13,8 @@ bool compare_plot_check(const char *file, char why[COMPARE_WHY_MAX]);
 /* The script, its data inside. Pure, but that the FILE is the caller's. */
 void compare_plot_script(const struct compare_result *r, const char *file, FILE *f);
 
-/* Runs gnuplot on the script. 0, or a negative error with a reason in why. */
-int compare_plot_run(const char *script, size_t n, char why[COMPARE_WHY_MAX]);
+/* Runs gnuplot on the script, which draws into the file `to`. 0, or a negative error with a reason
+ * in why. */
+int compare_plot_run(const char *script, size_t n, int to, char why[COMPARE_WHY_MAX]);
 
 #endif

@@ -4,35 +4,37 @@
 #include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/escape.h"
 #include "compare/link.h"
+#include "compare/linkcheck.h"
 #include "compare/method.h"
 #include "compare/plan.h"
 #include "compare/row.h"
 #include "compare/run.h"
 #include "compare/spec.h"
+#include "compare/words.h"
 
-#define MARGIN 1.0 /* s, for what comes after the last transfer */
-#define LEAST 1.0  /* s that a transfer gets however late it is */
+#define LEAST 1.0  /* s that a transfer gets however late it is, if there are so many */
 #define SHARE 0.85 /* of the time may be planned for: chance takes its part, and so do programs */
 #define SHARE_ELSEWHERE 0.6 /* there nobody knows rate and loss beforehand */
 #define SILENCE_MIN 3.0     /* s without any answer until a transport is given up */
 #define SILENCE_MAX 10.0
 #define PER_TRIAL 0.1
-#define TRIPS 4      /* round trips of a trial that theory does not count: asking, ending */
-#define WARM_UP 1000 /* bytes: less than a block */
+#define CHECK_SHARE 3 /* a link is checked if that takes less than this part of a point's time */
+#define TRIPS 4       /* round trips of a trial that theory does not count: asking, ending */
+#define WARM_UP 1000  /* bytes: less than a block */
 
 /* One point of the sweep at work. */
 struct turn_state {
     struct compare_plan plan;
-    double until; /* since begun */
+    double until; /* process_now() */
     struct {
         double last; /* seconds that a round took, or should take */
         unsigned tried;
@@ -40,12 +42,31 @@ struct turn_state {
     } methods[COMPARE_METHODS_MAX];
 };
 
-static double elapsed(const struct compare_run *run)
+/* Seconds until transfers have to be over. */
+static double rest(const struct compare_run *run)
 {
-    struct timespec ts;
+    return run->begun + run->spec->max_time - run->after - place_ending(&run->place) -
+           process_now();
+}
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec - run->begun;
+static void set_doing(struct compare_run *run, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void set_doing(struct compare_run *run, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(run->doing, sizeof run->doing, fmt, ap);
+    va_end(ap);
+}
+
+static void on_tick(void *user)
+{
+    struct compare_run *run = user;
+
+    if (run->on_tick != NULL)
+        run->on_tick(run->user, run);
 }
 
 static int fail(struct compare_run *run, int err, const char *what)
@@ -68,7 +89,7 @@ static int aim_put(struct compare_run *run, struct trial *t, const char *target)
         snprintf(t->local, sizeof t->local, "%s", run->file);
         return 0;
     }
-    err = data_need(&run->data, t->bytes, name);
+    err = data_need(&run->data, t->bytes, t->limit, &run->place.watch, name);
     snprintf(t->local, sizeof t->local, "%s/%s", run->data.dir, name);
     return err;
 }
@@ -106,7 +127,9 @@ static int aim_own(struct compare_run *run, struct trial *t)
 {
     bool udp = t->method.transport == COMPARE_UDP;
     char name[DATA_NAME_MAX] = "data", address[64];
-    int err = t->direction == COMPARE_GET ? data_need(&run->data, t->bytes, name) : 0;
+    int err = t->direction == COMPARE_GET
+                  ? data_need(&run->data, t->bytes, t->limit, &run->place.watch, name)
+                  : 0;
 
     if (err < 0)
         return err;
@@ -180,25 +203,63 @@ static void add_ladder(struct compare_run *run, const struct compare_round *roun
     run->n_ladders++;
 }
 
-/* round: point, method, number, direction and bytes are set. */
-static int run_trial(struct compare_run *run, struct compare_round *round, double limit)
+static int no_transfer(struct compare_run *run, int err, const struct link_problem *p)
 {
+    if (run->why[0] == '\0') {
+        snprintf(run->why, sizeof run->why, "%s", p->why);
+        snprintf(run->remedy, sizeof run->remedy, "%s", p->remedy);
+    }
+    return fail(run, err, "transfer");
+}
+
+/* A round that has no transfer: it is told all the same. */
+static int no_round(struct compare_round *round, int err, const char *why)
+{
+    bool cut = err == -XFER_ECANCELED || err == -XFER_EDEADLINE;
+
+    round->state = cut ? COMPARE_UNFINISHED : COMPARE_FAILED;
+    round->bytes = 0;
+    snprintf(round->why, sizeof round->why, "%.*s", (int)sizeof round->why - 1,
+             err == -XFER_ECANCELED ? "interrupted" : why);
+    return xfer_exit_status(err);
+}
+
+static int no_data(const struct compare_run *run, struct compare_round *round, int err)
+{
+    char why[COMPARE_WHY_MAX];
+
+    snprintf(why, sizeof why, "the bytes to move: %s%s%.100s", xfer_strerror(err),
+             err == -ENOSPC ? ": " : "", err == -ENOSPC ? run->data.dir : "");
+    return no_round(round, err, why);
+}
+
+/* round: point, method, number, direction and bytes are set. 0 with the exit status that the round
+ * stands for, or -1 when nothing more can run. */
+static int run_trial(struct compare_run *run, struct compare_round *round, double limit,
+                     int *status)
+{
+    double until = process_now() + limit;
     char label[COMPARE_LABEL_MAX], name[COMPARE_LABEL_MAX + 40];
     struct place_facts facts;
     int err = prepare(run, round, limit);
 
-    if (err < 0)
-        return fail(run, err, run->data.dir);
+    if (err < 0) {
+        *status = no_data(run, round, err);
+        return 0;
+    }
+    run->trial->limit = until - process_now();
     compare_method_name(&run->trial->method, label);
     snprintf(name, sizeof name, "%s %s, round %u", label,
              round->direction == COMPARE_PUT ? "put" : "get", round->number);
     err = place_run(&run->place, run->trial, run->point.link.seed + round->number - 1, name, &facts,
                     trace_of(run, round));
     if (err < 0)
-        return fail(run, err, "transfer");
-    trial_result(run->trial, round);
+        return no_transfer(run, err, &facts.problem);
+    *status = xfer_exit_status(trial_result(run->trial, round));
     add_ladder(run, round);
     take_counts(round, &facts);
+    if (facts.capture_err < 0 && run->capture_err == 0)
+        run->capture_err = facts.capture_err;
     if (facts.doubt != NULL && run->doubt[0] == '\0')
         snprintf(run->doubt, sizeof run->doubt, "%s: %s", name, facts.doubt);
     return 0;
@@ -227,18 +288,19 @@ static int warm_up_all(struct compare_run *run)
 {
     bool done[2] = {false, false};
     struct compare_round round;
-    int err = 0;
+    int err = 0, status;
 
     for (unsigned i = 0; i < run->point.n && !xfer_stop_is_raised(run->stop); i++) {
         enum compare_transport transport = run->point.methods[i].transport;
+        double limit = fmin(warm_up_limit(run), rest(run));
 
-        if (done[transport])
+        if (done[transport] || limit < PER_TRIAL)
             continue;
         round = (struct compare_round){
             .method = i,
             .direction = run->point.direction == COMPARE_GET ? COMPARE_GET : COMPARE_PUT,
             .bytes = warm_up_bytes(run)};
-        if (run_trial(run, &round, warm_up_limit(run)) < 0)
+        if (run_trial(run, &round, limit, &status) < 0)
             return -1;
         done[transport] = true;
         run->silent[transport] =
@@ -261,6 +323,7 @@ static int warm_up(struct compare_run *run)
     struct place before = run->place;
     int rc;
 
+    set_doing(run, "warming up");
     for (int i = 0; i < 2; i++)
         run->place.settings.path[i] = (struct link_path){.rate = 0};
     run->place.capture = NULL;
@@ -270,95 +333,102 @@ static int warm_up(struct compare_run *run)
     return rc;
 }
 
-static void check_link(struct compare_run *run, struct link *link)
+static int take_check(struct compare_run *run, const struct linkcheck *found)
 {
-    struct link_problem p = {.why = ""};
-    struct link_measure m;
-    int err = link_measure(link, &m);
-
-    if (err < 0) {
-        snprintf(run->warning, sizeof run->warning, "the link could not be checked: %s",
-                 xfer_strerror(err));
-        return;
+    if (found->err < 0) {
+        snprintf(run->why, sizeof run->why, "%s", found->problem.why);
+        snprintf(run->remedy, sizeof run->remedy, "%s", found->problem.remedy);
+        return fail(run, found->err, "emulated link");
     }
-    run->result.measured_rtt = m.rtt > 0 ? (double)m.rtt / 1e9 : 0;
-    run->result.measured_rate = m.rate[0];
-    if (!link_is_trustworthy(&run->place.settings, &m.stats, &p) ||
-        !link_is_faithful(&run->place.settings, &m, &p))
-        snprintf(run->warning, sizeof run->warning, "%s", p.why);
+    run->result.measured_rtt = found->rtt;
+    run->result.measured_rate = found->rate;
+    snprintf(run->warning, sizeof run->warning, "%s",
+             found->finished ? found->problem.why : "the link's own check did not end in time");
+    return 0;
 }
 
-/* Opens the link once for its own check; 0 or -1, told. */
-static int try_link(struct compare_run *run)
+/* Sets the link up as this point wants it, and has it checked where the time allows; 0 or -1, told.
+ */
+static int check_link(struct compare_run *run, double until)
 {
-    struct link_problem p = {.why = ""};
-    struct link_settings checked;
-    struct link *link;
+    struct link_settings *s = &run->place.settings;
+    struct linkcheck found = {.err = 0};
+    double time;
     int err;
 
     place_settings(&run->point.link,
                    run->pcap != NULL ? place_records(run->point.size)
                    : run->trace      ? COMPARE_TRACE_PACKETS + 1
                                      : 0,
-                   &run->place.settings);
-    checked = run->place.settings;
-    /* A flipped bit in what the check sends would be taken for a time. */
-    checked.path[0].corrupt = checked.path[1].corrupt = 0;
-    err = link_open(&link, &checked, &p);
-    if (err < 0) {
-        snprintf(run->why, sizeof run->why, "%s", p.why);
-        snprintf(run->remedy, sizeof run->remedy, "%s", p.remedy);
-        return fail(run, err, "emulated link");
+                   s);
+    time = fmin(until - process_now(), rest(run));
+    run->result.measured_rtt = 0;
+    run->result.measured_rate = 0;
+    if (CHECK_SHARE * linkcheck_time(s) > time) {
+        snprintf(run->warning, sizeof run->warning,
+                 "the link was not checked: --max-time leaves no time for it");
+        return 0;
     }
-    check_link(run, link);
-    link_close(link);
-    return 0;
+    set_doing(run, "checking the link");
+    err = linkcheck_run(s, 2 * linkcheck_time(s), &run->place.watch, &found);
+    return err < 0 ? fail(run, err, "the link's check") : take_check(run, &found);
 }
 
 /* A path that is no link of ours is planned for by its measured round trip; its theory, told by
  * the table, stays what it was: none. */
-static void plan(struct compare_run *run, struct turn_state *s, double time)
+static void make_plan(const struct compare_run *run, const struct compare_spec *point, double time,
+                      struct compare_plan *plan)
 {
-    struct compare_spec known = run->point;
+    struct compare_spec known = *point;
 
-    if (run->place.kind == PLACE_REMOTE)
+    if (run->remote != NULL)
         known.link.way[0].delay = known.link.way[1].delay = run->result.measured_rtt / 2;
-    time = (run->place.kind == PLACE_REMOTE ? SHARE_ELSEWHERE : SHARE) * time -
-           (double)run->point.n * (PER_TRIAL + TRIPS * compare_link_rtt(&known.link));
-    compare_plan(&known, run->congestion, fmax(time, 0.1), &s->plan);
-    for (size_t i = 0; i < run->point.n; i++) {
-        /* What is fetched from elsewhere is fetched whole. */
-        if (run->remote != NULL && run->point.direction == COMPARE_GET)
-            s->plan.methods[i].bytes = run->point.size;
+    time = (run->remote != NULL ? SHARE_ELSEWHERE : SHARE) * time -
+           (double)point->n * (PER_TRIAL + TRIPS * compare_link_rtt(&known.link));
+    compare_plan(&known, run->congestion, fmax(time, 0.1), plan);
+    /* What is fetched from elsewhere is fetched whole. */
+    for (size_t i = 0; i < point->n && run->remote != NULL; i++)
+        if (point->direction == COMPARE_GET)
+            plan->methods[i].bytes = point->size;
+}
+
+static void begin_turns(struct compare_run *run, struct turn_state *s)
+{
+    size_t more = compare_spec_points(run->spec) - run->point_number;
+    double now = process_now(), time = fmin(s->until - now, rest(run));
+
+    make_plan(run, &run->point, time, &s->plan);
+    for (size_t i = 0; i < run->point.n; i++)
         s->methods[i].last = s->plan.methods[i].seconds;
-    }
     run->result.estimate = s->plan.seconds;
+    if (s->plan.seconds > 0)
+        run->ready_at = fmin(now + (double)more * s->plan.seconds, now + rest(run));
 }
 
 /* ---- rounds ---- */
 
-/* What the other methods need that had no round yet. */
-static double reserved(const struct compare_run *run, const struct turn_state *s, unsigned method)
-{
-    double sum = 0;
-
-    for (unsigned i = 0; i < run->point.n; i++)
-        if (i != method && s->methods[i].tried == 0)
-            sum += fmax(s->plan.methods[i].seconds, 0.1);
-    return sum;
-}
-
+/* What the other methods need that had no round yet; where nobody knows, as much as this one. */
 static double limit_of(const struct compare_run *run, const struct turn_state *s, unsigned method)
 {
-    return fmax(s->until - elapsed(run) - reserved(run, s, method), LEAST);
+    double time = fmin(s->until - process_now(), rest(run)), reserved = 0;
+    unsigned alike = 1;
+
+    for (unsigned i = 0; i < run->point.n; i++) {
+        if (i == method || s->methods[i].tried > 0)
+            continue;
+        if (s->plan.methods[i].seconds > 0)
+            reserved += fmax(s->plan.methods[i].seconds, PER_TRIAL);
+        else
+            alike++;
+    }
+    return fmin(fmax((time - reserved) / alike, LEAST), rest(run));
 }
 
-static bool is_worth_it(const struct compare_run *run, const struct turn_state *s, unsigned method,
-                        unsigned number)
+static bool is_worth_it(const struct turn_state *s, unsigned method, unsigned number)
 {
     /* The first round is due whatever happened, so that each direction has its row. */
-    return number == 1 ||
-           (!s->methods[method].over && elapsed(run) + s->methods[method].last < s->until);
+    return number == 1 || (!s->methods[method].over &&
+                           process_now() + s->methods[method].last + PER_TRIAL < s->until);
 }
 
 static int keep(struct compare_run *run, const struct compare_round *round)
@@ -377,27 +447,28 @@ static int keep(struct compare_run *run, const struct compare_round *round)
     return 0;
 }
 
-static int status_of(const struct compare_round *round, int err)
-{
-    switch (round->state) {
-    case COMPARE_DONE:
-        return 0;
-    case COMPARE_REFUSED:
-        return xfer_exit_status(-XFER_ECONGESTION);
-    case COMPARE_UNFINISHED:
-        return xfer_exit_status(-XFER_EDEADLINE);
-    case COMPARE_FAILED:
-        break;
-    }
-    return xfer_exit_status(err != 0 ? err : -XFER_EUNVERIFIED);
-}
-
 /* 5 if any digest failed, else what all failures have in common, else 1. */
 static void add_status(struct compare_run *run, int status)
 {
     if (status == 0 || run->status == status || run->status == 5)
         return;
     run->status = run->status == 0 || status == 5 ? status : 1;
+}
+
+static int tell_round(struct compare_run *run, const struct compare_round *round, int status)
+{
+    bool stopped = xfer_stop_is_raised(run->stop);
+
+    /* What was cut by a signal is told only of a method that has nothing else to tell. */
+    if (stopped && round->state != COMPARE_DONE && round->number > 1)
+        return 0;
+    /* Later rounds are run as far as the time allows. */
+    if (!stopped && (round->number == 1 || round->state != COMPARE_UNFINISHED))
+        add_status(run, status);
+    if (keep(run, round) < 0)
+        return -1;
+    run->on_round(run->user, &run->result, &run->rounds[run->result.n_rounds - 1]);
+    return 0;
 }
 
 /* Nothing runs, and the row says why: once is enough. */
@@ -407,75 +478,80 @@ static int refuse(struct compare_run *run, struct compare_round *round, const ch
         return 0;
     round->state = COMPARE_REFUSED;
     snprintf(round->why, sizeof round->why, "%s", why);
-    return keep(run, round);
+    return tell_round(run, round, 0);
 }
 
 /* Nobody answered the first transfer: another would take as long, and tell as little. */
-static void give_up(struct compare_run *run, struct compare_round *round)
+static int give_up(const struct compare_run *run, struct compare_round *round)
 {
-    round->state = COMPARE_UNFINISHED;
-    round->bytes = 0;
-    run->trial->err = -XFER_EDEADLINE;
-    snprintf(round->why, sizeof round->why, "no answer within %.2g s: %s", warm_up_limit(run),
-             run->point.methods[round->method].transport == COMPARE_UDP
-                 ? "is UDP blocked on the way?"
-                 : "is TCP blocked on the way?");
+    bool udp = run->point.methods[round->method].transport == COMPARE_UDP;
+    char why[COMPARE_WHY_MAX];
+
+    snprintf(why, sizeof why, "no answer within %.2g s: is %s blocked on the way?",
+             warm_up_limit(run), udp ? "UDP" : "TCP");
+    return no_round(round, -XFER_EDEADLINE, why);
 }
 
 static int one_round(struct compare_run *run, struct turn_state *s, struct compare_round *round)
 {
     unsigned m = round->method;
     const char *refusal = compare_spec_refusal(&run->point.methods[m], round->direction);
+    double limit = limit_of(run, s, m);
+    char label[COMPARE_LABEL_MAX];
+    int status;
 
     round->bytes = s->plan.methods[m].bytes;
     round->size = run->point.size;
     if (refusal != NULL)
         return refuse(run, round, refusal);
+    compare_method_label(&run->point.methods[m], "", label);
+    set_doing(run, "%s, round %u of %u", label, round->number, s->plan.methods[m].rounds);
+    if (round->number > 1 && limit < PER_TRIAL)
+        return 0;
     if (run->silent[run->point.methods[m].transport])
-        give_up(run, round);
-    else if (run_trial(run, round, limit_of(run, s, m)) < 0)
+        status = give_up(run, round);
+    else if (limit < PER_TRIAL)
+        status = no_round(round, -XFER_EDEADLINE, "no time was left for it");
+    else if (run_trial(run, round, limit, &status) < 0)
         return -1;
     s->methods[m].tried++;
     if (round->state == COMPARE_DONE)
         s->methods[m].last = fmax(s->methods[m].last, round->seconds);
     else
         s->methods[m].over = round->state != COMPARE_FAILED;
-    /* What was cut by a signal is told only of a method that has nothing else to tell. */
-    if (xfer_stop_is_raised(run->stop) && round->state != COMPARE_DONE && round->number > 1)
-        return 0;
-    if (!xfer_stop_is_raised(run->stop))
-        add_status(run, status_of(round, run->trial->err));
-    if (keep(run, round) < 0)
-        return -1;
-    run->on_round(run->user, &run->result, &run->rounds[run->result.n_rounds - 1]);
+    return tell_round(run, round, status);
+}
+
+static int run_rounds(struct compare_run *run, struct turn_state *s)
+{
+    struct compare_round next = {.point = run->point_number};
+
+    for (size_t k = 0;
+         !xfer_stop_is_raised(run->stop) &&
+         compare_plan_turn(&run->point, &s->plan, k, &next.method, &next.number, &next.direction);
+         k++) {
+        struct compare_round round = next;
+
+        if (is_worth_it(s, next.method, next.number) && one_round(run, s, &round) < 0)
+            return -1;
+    }
     return 0;
 }
 
 static int run_point(struct compare_run *run, double until)
 {
-    struct turn_state s = {.until = until - MARGIN};
-    struct compare_round round = {.point = run->point_number};
+    struct turn_state s = {.until = until};
 
-    if ((run->place.kind == PLACE_LINK && try_link(run) < 0) || warm_up(run) < 0)
+    if (run->place.kind == PLACE_LINK && check_link(run, until) < 0)
+        return -1;
+    if (run->point_number == 0 && warm_up(run) < 0)
         return -1;
     if (xfer_stop_is_raised(run->stop))
         return 0;
-    plan(run, &s, fmax(s.until - elapsed(run), LEAST));
+    begin_turns(run, &s);
     run->result.warning = run->warning[0] ? run->warning : compare_spec_warning(&run->point);
     run->on_point(run->user, &run->result, run->point_number);
-    for (size_t k = 0;
-         !xfer_stop_is_raised(run->stop) &&
-         compare_plan_turn(&run->point, &s.plan, k, &round.method, &round.number, &round.direction);
-         k++) {
-        struct compare_round next = {.point = round.point,
-                                     .method = round.method,
-                                     .number = round.number,
-                                     .direction = round.direction};
-
-        if (is_worth_it(run, &s, next.method, next.number) && one_round(run, &s, &next) < 0)
-            return -1;
-    }
-    return 0;
+    return run_rounds(run, &s);
 }
 
 /* ---- all ---- */
@@ -491,6 +567,52 @@ static void read_default(char congestion[COMPARE_NAME_MAX])
         close(fd);
 }
 
+/* Bytes of the files that a point has made in the directory. */
+static uint64_t room_of(const struct compare_run *run, const struct compare_spec *point,
+                        const struct compare_plan *plan)
+{
+    bool upload_alone = point->direction == COMPARE_PUT;
+    uint64_t sum = 0;
+
+    if (run->remote != NULL && point->direction == COMPARE_GET)
+        return 0;
+    for (size_t i = 0; i < point->n; i++) {
+        uint64_t n = plan->methods[i].bytes;
+        bool there = run->file != NULL && upload_alone && n == point->size;
+
+        for (size_t k = 0; k < i && !there; k++)
+            there = plan->methods[k].bytes == n;
+        sum += there ? 0 : n;
+    }
+    return sum;
+}
+
+/* What does not fit is told before anything runs. */
+static int check_room(struct compare_run *run)
+{
+    size_t points = compare_spec_points(run->spec);
+    uint64_t need = 0, space = data_space(&run->data);
+    struct compare_spec point;
+    struct compare_plan plan;
+    char needed[24], there[24];
+
+    for (unsigned i = 0; i < points && compare_spec_point(run->spec, i, &point, run->why); i++) {
+        uint64_t n;
+
+        make_plan(run, &point, run->spec->max_time / (double)points, &plan);
+        n = room_of(run, &point, &plan);
+        need = n > need ? n : need;
+    }
+    if (need <= space)
+        return 0;
+    run->status = xfer_exit_status(-ENOSPC);
+    snprintf(run->why, sizeof run->why, "%.100s has room for %s, and the bytes to move take %s",
+             run->data.dir, compare_words_size(space, there, sizeof there),
+             compare_words_size(need, needed, sizeof needed));
+    snprintf(run->remedy, sizeof run->remedy, "set TMPDIR to a directory with more room");
+    return -1;
+}
+
 static int set_up(struct compare_run *run)
 {
     int err = data_open(&run->data, run->file, run->spec->link.seed);
@@ -503,28 +625,27 @@ static int set_up(struct compare_run *run)
     run->place.kind = run->remote != NULL        ? PLACE_REMOTE
                       : run->spec->link.emulated ? PLACE_LINK
                                                  : PLACE_LOOPBACK;
+    run->place.watch = (struct watch){.stop = run->stop, .tick = on_tick, .user = run};
     if (run->trace)
         run->traces = calloc(COMPARE_METHODS_MAX, sizeof *run->traces);
     if (run->trace && run->traces == NULL)
         return fail(run, -ENOMEM, "traces");
-    if (run->pcap != NULL) {
-        err = link_capture_open(&run->place.capture, run->pcap);
-        if (err < 0)
-            return fail(run, err, run->pcap);
-    }
-    return 0;
+    if (check_room(run) < 0)
+        return -1;
+    err = run->pcap != NULL ? link_capture_open(&run->place.capture, run->pcap) : 0;
+    return err < 0 ? fail(run, err, "capture") : 0;
 }
 
+/* Of the time that is left each point gets its share. */
 static void run_points(struct compare_run *run)
 {
     size_t n = compare_spec_points(run->spec);
 
     for (unsigned i = 0; i < n && !xfer_stop_is_raised(run->stop); i++) {
-        double now = elapsed(run);
-
         compare_spec_point(run->spec, i, &run->point, run->why);
         run->point_number = i;
-        if (run_point(run, now + (run->spec->max_time - now) / (double)(n - i)) < 0)
+        data_clear(&run->data, run->point.size);
+        if (run_point(run, process_now() + rest(run) / (double)(n - i)) < 0)
             return;
     }
 }
@@ -549,15 +670,13 @@ void compare_run(struct compare_run *run)
     run->result.spec = run->spec;
     run->result.file = run->file;
     run->result.remote = run->remote;
-    run->begun = 0;
-    run->begun = elapsed(run);
     run->data.lifeline = -1;
     read_default(run->congestion);
     if (set_up(run) == 0)
         run_points(run);
     err = link_capture_close(run->place.capture);
-    if (err < 0)
-        fail(run, err, run->pcap);
+    if (run->capture_err == 0)
+        run->capture_err = err;
     data_close(&run->data);
     trial_free(run->trial);
     sum_up(run);

@@ -13,14 +13,18 @@ struct compare_run {
     const struct compare_spec *spec;
     const char *file;   /* what is moved; NULL: bytes made from the seed */
     const char *remote; /* a server's directory (put) or file (get); NULL: a server of our own */
-    const char *pcap;   /* file to write, or NULL */
+    FILE *pcap;         /* gets the packets, and is closed; NULL: none */
     bool trace;         /* keep the first packets of each method */
     int family;
     const char *bind;
     struct xfer_stop *stop;
+    double begun; /* process_now() when the command began: its time runs from there */
+    double after; /* s of it that the caller needs afterwards */
     /* Told of each point before its transfers, and of each round when it is over. */
     void (*on_point)(void *user, const struct compare_result *r, unsigned point);
     void (*on_round)(void *user, const struct compare_result *r, const struct compare_round *round);
+    /* Several times a second; may raise stop. NULL: not wanted. */
+    void (*on_tick)(void *user, const struct compare_run *run);
     void *user;
     /* found */
     struct compare_result result;
@@ -30,10 +34,14 @@ struct compare_run {
     struct compare_ladder ladders[COMPARE_METHODS_MAX]; /* of the first point */
     size_t n_ladders;
     int status;                    /* exit status */
+    int capture_err;               /* negative: pcap is not whole */
     char warning[COMPARE_WHY_MAX]; /* before the transfers */
     char doubt[COMPARE_WHY_MAX];   /* by the transfers: the link was not what was asked for */
     char why[COMPARE_WHY_MAX];     /* why nothing could run */
     char remedy[COMPARE_WHY_MAX];
+    /* now at work on */
+    char doing[COMPARE_LABEL_MAX + 80];
+    double ready_at; /* process_now() when all may be over; 0: not known yet */
     /* inside */
     struct place place;
     struct data data;
@@ -43,7 +51,6 @@ struct compare_run {
     struct compare_spec point; /* the one at work */
     unsigned point_number;
     char congestion[COMPARE_NAME_MAX]; /* the kernel's default */
-    double begun;
 };
 
 /* Runs all of it; the rows are summed up even of what was interrupted. The result holds until

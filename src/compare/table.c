@@ -76,16 +76,15 @@ static int put_range(const struct compare_row *row, int d, bool utf8, char *text
 static void put_times(const struct compare_row *row, bool utf8, FILE *f)
 {
     char text[64];
-    int d = decimals(row->median), n;
+    int full = decimals(row->median), n = TIMES + 1;
 
-    if (row->rounds - row->failed == 1)
-        n = snprintf(text, sizeof text, "%.*f (one round)", d, row->median);
-    else
-        n = put_range(row, d, utf8, text, sizeof text);
-    if (n > TIMES && d > 0) /* a digit less, or the median alone: no column moves */
-        n = put_range(row, d - 1, utf8, text, sizeof text);
+    /* A digit less, or the median alone: no column moves. Milliseconds stay. */
+    for (int d = full; n > TIMES && d >= 0 && d >= full - (full < 3); d--)
+        n = row->rounds - row->failed == 1
+                ? snprintf(text, sizeof text, "%.*f (one round)", d, row->median)
+                : put_range(row, d, utf8, text, sizeof text);
     if (n > TIMES)
-        n = snprintf(text, sizeof text, "%.*f", d, row->median);
+        n = snprintf(text, sizeof text, "%.*f", full, row->median);
     fprintf(f, "%s%*s", text, n < TIMES ? TIMES - n : 0, "");
 }
 

@@ -1,14 +1,15 @@
 #include "config.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "compare/process.h"
 #include "compare/trial.h"
 #include "compare/words.h"
 
@@ -33,6 +34,30 @@ static double cpu_seconds(void)
     getrusage(RUSAGE_SELF, &u);
     return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
            1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+/* ---- both ---- */
+
+/* A handler is given nothing but the number: what it needs has to be at file scope. */
+static struct xfer_stop *the_stop;
+
+static void on_sigterm(int signo)
+{
+    (void)signo;
+    xfer_stop_raise(the_stop);
+}
+
+/* ^C reaches every process of a terminal: these end when they are told to, and say how far they
+ * came. */
+static void stop_at_sigterm(struct xfer_stop *stop)
+{
+    struct sigaction stopping = {.sa_handler = on_sigterm, .sa_flags = SA_RESTART};
+    struct sigaction ignoring = {.sa_handler = SIG_IGN};
+
+    the_stop = stop;
+    sigaction(SIGTERM, &stopping, NULL);
+    sigaction(SIGINT, &ignoring, NULL);
+    sigaction(SIGPIPE, &ignoring, NULL);
 }
 
 /* ---- the server ---- */
@@ -60,27 +85,6 @@ static void on_note(void *user, const char *text)
     struct trial *t = user;
 
     snprintf(t->note, sizeof t->note, "%s", text);
-}
-
-/* A handler is given nothing but the number: what it needs has to be at file scope. */
-static struct xfer_stop *server_stop;
-
-static void on_sigterm(int signo)
-{
-    (void)signo;
-    xfer_stop_raise(server_stop);
-}
-
-/* ^C reaches every process of a terminal: a server outlives it, and ends when its trial has. */
-static void stop_at_sigterm(struct xfer_stop *stop)
-{
-    struct sigaction stopping = {.sa_handler = on_sigterm, .sa_flags = SA_RESTART};
-    struct sigaction ignoring = {.sa_handler = SIG_IGN};
-
-    server_stop = stop;
-    sigaction(SIGTERM, &stopping, NULL);
-    sigaction(SIGINT, &ignoring, NULL);
-    sigaction(SIGPIPE, &ignoring, NULL);
 }
 
 int trial_server(void *arg)
@@ -123,14 +127,6 @@ static void on_event(void *user, const struct xfer_event *ev)
         t->blksize = ev->udp->blksize;
         t->window = ev->udp->window;
     }
-}
-
-static double now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
 /* A connection that is lost is not tried again: that would hide it in the time. */
@@ -177,11 +173,14 @@ int trial_client(void *arg)
 
     if (t->dir[0] != '\0')
         put_port(t);
-    begun = now();
+    if (t->stop != NULL)
+        stop_at_sigterm(t->stop);
+    begun = process_now();
     t->err = t->direction == COMPARE_PUT ? xfer_put(&o, &local, 1, remote, &totals)
                                          : xfer_get(&o, &remote, 1, NULL, &totals);
-    t->seconds = now() - begun;
+    t->seconds = process_now() - begun;
     t->cpu = cpu_seconds();
+    t->size = totals.bytes;
     t->moved = totals.bytes_wire;
     t->retransmits = totals.retransmits;
     t->timeouts = totals.timeouts;
@@ -194,41 +193,96 @@ int trial_client(void *arg)
 
 /* ---- afterwards ---- */
 
-static enum compare_state state_of(const struct trial *t, char why[COMPARE_WHY_MAX])
+static int failed(char why[COMPARE_WHY_MAX], const char *who, int end)
+{
+    if (end > 128)
+        snprintf(why, COMPARE_WHY_MAX, "the %s was ended by signal %d (%s)", who, end - 128,
+                 strsignal(end - 128));
+    else
+        snprintf(why, COMPARE_WHY_MAX, "the %s ended with status %d", who, end);
+    return -EIO;
+}
+
+/* What the processes came to besides their own words: 0 or a negative error. */
+static int err_of_ends(const struct trial *t, char why[COMPARE_WHY_MAX])
+{
+    if (t->link_err < 0)
+        snprintf(why, COMPARE_WHY_MAX, "the emulated link broke down: %s",
+                 xfer_strerror(t->link_err));
+    if (t->link_err < 0)
+        return -EIO;
+    if (t->server_end > 0)
+        return failed(why, "server", t->server_end);
+    if (t->client_end > 0)
+        return failed(why, "client", t->client_end);
+    if (t->server_err != 0) {
+        snprintf(why, COMPARE_WHY_MAX, "server: %.240s",
+                 t->note[0] ? t->note : xfer_strerror(t->server_err));
+        return t->server_err;
+    }
+    return 0;
+}
+
+static int err_of_client(const struct trial *t, char why[COMPARE_WHY_MAX])
+{
+    if (t->err != 0)
+        snprintf(why, COMPARE_WHY_MAX, "%s", t->why[0] ? t->why : xfer_strerror(t->err));
+    if (t->err != 0)
+        return t->err;
+    if (!t->verified) {
+        snprintf(why, COMPARE_WHY_MAX, "not verified: the server tells no digest");
+        return -XFER_EUNVERIFIED;
+    }
+    if (t->size != t->bytes) {
+        snprintf(why, COMPARE_WHY_MAX, "the file changed: %llu bytes, not %llu",
+                 (unsigned long long)t->size, (unsigned long long)t->bytes);
+        return -EIO;
+    }
+    if (t->server_end < 0) {
+        snprintf(why, COMPARE_WHY_MAX, "the server did not end: what it counted is not known");
+        return -EIO;
+    }
+    return 0;
+}
+
+static bool is_cut(const struct trial *t, char why[COMPARE_WHY_MAX])
 {
     char moved[24];
 
-    if (t->server_err == -XFER_ECONGESTION || t->err == -XFER_ECONGESTION) {
+    if (t->err == -XFER_ECANCELED || (!t->told && xfer_stop_is_raised(t->stop)))
+        snprintf(why, COMPARE_WHY_MAX, "interrupted");
+    else if (t->err == -XFER_EDEADLINE)
+        snprintf(why, COMPARE_WHY_MAX, "%.3g s were over after %s", t->limit,
+                 compare_words_size(t->moved, moved, sizeof moved));
+    else if (t->client_end < 0)
+        snprintf(why, COMPARE_WHY_MAX, "%.3g s were over, and the client did not end", t->limit);
+    else
+        return false;
+    return true;
+}
+
+static enum compare_state state_of(const struct trial *t, int *err, char why[COMPARE_WHY_MAX])
+{
+    *err = -XFER_ECONGESTION;
+    if (t->server_err == *err || t->err == *err) {
         snprintf(why, COMPARE_WHY_MAX, "the kernel has no %s (try: sudo modprobe tcp_%s)",
                  t->method.congestion, t->method.congestion);
         return COMPARE_REFUSED;
     }
-    if (t->server_err != 0) {
-        snprintf(why, COMPARE_WHY_MAX, "server: %.240s",
-                 t->note[0] ? t->note : xfer_strerror(t->server_err));
-        return COMPARE_FAILED;
-    }
-    if (!t->told || t->err == -XFER_EDEADLINE) {
-        snprintf(why, COMPARE_WHY_MAX, "%.3g s were over after %s", t->limit,
-                 compare_words_size(t->moved, moved, sizeof moved));
+    *err = -XFER_EDEADLINE;
+    if (is_cut(t, why))
         return COMPARE_UNFINISHED;
-    }
-    if (t->err == -XFER_ECANCELED) {
-        snprintf(why, COMPARE_WHY_MAX, "interrupted");
-        return COMPARE_UNFINISHED;
-    }
-    if (t->err != 0) {
-        snprintf(why, COMPARE_WHY_MAX, "%s", t->why[0] ? t->why : xfer_strerror(t->err));
-        return COMPARE_FAILED;
-    }
-    if (!t->verified)
-        snprintf(why, COMPARE_WHY_MAX, "not verified: the server tells no digest");
-    return t->verified ? COMPARE_DONE : COMPARE_FAILED;
+    *err = err_of_ends(t, why);
+    if (*err == 0)
+        *err = err_of_client(t, why);
+    return *err == 0 ? COMPARE_DONE : COMPARE_FAILED;
 }
 
-void trial_result(const struct trial *t, struct compare_round *round)
+int trial_result(const struct trial *t, struct compare_round *round)
 {
-    round->state = state_of(t, round->why);
+    int err;
+
+    round->state = state_of(t, &err, round->why);
     round->verified = t->verified && round->state == COMPARE_DONE;
     round->bytes = round->state == COMPARE_DONE ? t->bytes : t->moved;
     round->seconds = t->seconds;
@@ -239,4 +293,5 @@ void trial_result(const struct trial *t, struct compare_round *round)
     snprintf(round->congestion, sizeof round->congestion, "%s", t->congestion);
     round->blksize = t->blksize;
     round->window = t->window;
+    return err;
 }

@@ -26,6 +26,9 @@ struct trial {
     char bind[64];     /* local address, or "" */
     int ready[2];      /* a pipe: a byte when the server listens */
     struct xfer_stop *stop;
+    /* told by who waits: exit statuses, negative for a process that had to be killed */
+    int client_end, server_end;
+    int link_err; /* negative: the link did not last */
     /* told by the server */
     unsigned port;
     uint64_t resent;
@@ -38,6 +41,7 @@ struct trial {
     char why[COMPARE_WHY_MAX];
     bool heard; /* anything, from the server */
     bool verified;
+    uint64_t size;  /* of what was moved whole */
     uint64_t moved; /* bytes over the network */
     double seconds, cpu;
     uint64_t retransmits, timeouts;
@@ -53,7 +57,7 @@ void trial_free(struct trial *t);
 int trial_server(void *arg);
 int trial_client(void *arg);
 
-/* What came of it. */
-void trial_result(const struct trial *t, struct compare_round *round);
+/* What came of it; the error is that of a round that is not done, else 0. */
+int trial_result(const struct trial *t, struct compare_round *round);
 
 #endif

@@ -16,24 +16,22 @@ struct link_capture {
 /* Encoders return 0 only when memory is too small, and ours is not. */
 static int put(struct link_capture *c, const uint8_t *block, size_t n)
 {
-    return fwrite(block, 1, n, c->file) == n ? 0 : -EIO;
+    errno = EIO;
+    return fwrite(block, 1, n, c->file) == n ? 0 : -errno;
 }
 
-int link_capture_open(struct link_capture **ret, const char *path)
+int link_capture_open(struct link_capture **ret, FILE *file)
 {
     struct link_capture *c = calloc(1, sizeof *c);
     uint8_t block[PCAPNG_BLOCK_MAX(0)];
     int err;
 
     *ret = NULL;
-    if (!c)
+    if (!c) {
+        fclose(file);
         return -ENOMEM;
-    c->file = fopen(path, "wbe");
-    if (!c->file) {
-        err = -errno;
-        free(c);
-        return err;
     }
+    c->file = file;
     err = put(c, block, pcapng_section(block, sizeof block, PACKAGE_STRING));
     if (err) {
         link_capture_close(c);
@@ -79,6 +77,8 @@ int link_capture_close(struct link_capture *c)
 
     if (!c)
         return 0;
+    if (ferror(c->file))
+        err = -EIO;
     if (fclose(c->file) != 0)
         err = -errno;
     free(c);

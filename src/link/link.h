@@ -34,6 +34,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #define LINK_CLIENT_ADDRESS "10.77.0.1"
@@ -175,7 +176,8 @@ const char *link_record_comment(const struct link_record *r);
  * was sent. */
 struct link_capture;
 
-int link_capture_open(struct link_capture **ret, const char *path);
+/* The stream is the capture's, whatever comes of it. */
+int link_capture_open(struct link_capture **ret, FILE *file);
 int link_capture_add(struct link_capture *c, const char *name, const struct link_record *r,
                      size_t n);
 int link_capture_close(struct link_capture *c); /* 0: all of it is written; NULL is no file */

@@ -156,7 +156,6 @@ Test(compare_pictures, gnuplot_script)
     struct compare_result r = result(3);
     char *text = script(&r, "it's.svg");
 
-    cr_expect_not_null(strstr(text, "set output 'it''s.svg'\n"), "%s", text);
     cr_expect_not_null(strstr(text, "\"tcp (cubic)\" 0.5 0.5 0.5 0.496"), "%s", text);
     cr_expect_not_null(strstr(text, "\"udp window 16 (no result)\" NaN NaN NaN"), "%s", text);
     cr_expect_not_null(strstr(text, "\"udp stop-and-wait (scaled)\" 16 16 16 "), "%s", text);
@@ -177,12 +176,12 @@ Test(compare_pictures, plots_that_cannot_be_made_are_told)
 static void draw(const struct compare_result *r, const char *file, const char *magic)
 {
     char why[COMPARE_WHY_MAX], begin[8] = "", *text = script(r, file);
-    FILE *f;
+    FILE *f = fopen(file, "w+");
 
-    cr_expect_eq(compare_plot_run(text, strlen(text), why), 0, "%s\n%s", why, text);
-    free(text);
-    f = fopen(file, "r");
     cr_assert_not_null(f);
+    cr_expect_eq(compare_plot_run(text, strlen(text), fileno(f), why), 0, "%s\n%s", why, text);
+    free(text);
+    rewind(f);
     cr_expect_eq(fread(begin, 1, strlen(magic), f), strlen(magic));
     fclose(f);
     unlink(file);

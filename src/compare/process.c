@@ -1,0 +1,91 @@
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "compare/process.h"
+
+#define SIGNALLED 128
+#define BLIND 0.002 /* s between looks at a process that cannot be waited for */
+
+bool watch_look(const struct watch *w)
+{
+    if (w->tick != NULL)
+        w->tick(w->user);
+    return !xfer_stop_is_raised(w->stop);
+}
+
+double process_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+void process_pause(double seconds)
+{
+    struct timespec ts = {.tv_sec = (time_t)seconds,
+                          .tv_nsec = (long)(1e9 * (seconds - (double)(time_t)seconds))};
+
+    nanosleep(&ts, NULL);
+}
+
+int process_start(int (*fn)(void *), void *arg, pid_t *ret)
+{
+    pid_t parent = getpid();
+
+    *ret = fork();
+    if (*ret == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(getppid() == parent ? fn(arg) : 1);
+    }
+    return *ret < 0 ? -errno : 0;
+}
+
+/* 0: it runs. */
+static pid_t look(pid_t pid, int *status)
+{
+    pid_t got;
+
+    do
+        got = waitpid(pid, status, WNOHANG);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/* Without a descriptor to spare it is looked at again and again. */
+int process_wait(pid_t pid, double seconds)
+{
+    struct pollfd p = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+    double until = process_now() + seconds, left;
+    int status = 0;
+    pid_t got;
+
+    while ((got = look(pid, &status)) == 0 && (left = until - process_now()) > 0) {
+        if (p.fd >= 0)
+            poll(&p, 1, (int)(1e3 * left) + 1);
+        else
+            process_pause(left < BLIND ? left : BLIND);
+    }
+    if (p.fd >= 0)
+        close(p.fd);
+    if (got == 0)
+        return -ETIMEDOUT;
+    if (got < 0)
+        return -errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : SIGNALLED + WTERMSIG(status);
+}
+
+void process_kill(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}

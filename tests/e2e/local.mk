@@ -39,7 +39,10 @@ check_PROGRAMS += tests/e2e/discard
 tests_e2e_discard_SOURCES = tests/e2e/discard.c
 tests_e2e_discard_LDADD = $(rooms) $(room_libs)
 
+# In a browser, which only `./bootstrap check --full` installs.
+e2e_full_tests = tests/e2e/test_compare_browser.py
+
 if HAVE_PYTHON3
-TESTS += $(e2e_tests)
+TESTS += $(e2e_tests) $(XFER_TEST_FULL:1=$(e2e_full_tests))
 endif
-EXTRA_DIST += $(e2e_tests) tests/e2e/harness.py tests/e2e/fake.py tests/e2e/tftp.py tests/e2e/relay.py
+EXTRA_DIST += $(e2e_tests) $(e2e_full_tests) tests/e2e/harness.py tests/e2e/fake.py tests/e2e/tftp.py tests/e2e/relay.py

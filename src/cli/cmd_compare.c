@@ -145,7 +145,11 @@ static const struct opt option_rows[] = {
     {.name = "ipv4", .letter = '4', .kind = OPT_FLAG, FIELD(ipv4), .help = "use IPv4 only"},
     {.name = "ipv6", .letter = '6', .kind = OPT_FLAG, FIELD(ipv6), .help = "use IPv6 only"},
     {.name = "quiet", .letter = 'q', .kind = OPT_FLAG, FIELD(quiet), .help = "tell errors only"},
-    {.name = "verbose", .letter = 'v', .kind = OPT_FLAG, FIELD(verbose), .help = "tell each round"},
+    {.name = "verbose",
+     .letter = 'v',
+     .kind = OPT_FLAG,
+     FIELD(verbose),
+     .help = "tell each round, and print packets, bytes, drops, timeouts and CPU time"},
     {.name = "help", .kind = OPT_HELP, .help = "print this help and exit"},
     {.kind = OPT_END}};
 

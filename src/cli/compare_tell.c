@@ -143,6 +143,8 @@ static void show_text(const struct job *job, const struct compare_run *run, FILE
         compare_csv(r, f);
     else
         compare_table(r, output_is_utf8(), f);
+    if (!job->o->csv && job->o->verbose)
+        compare_table_counts(r, f);
     for (size_t i = 0; i < run->n_ladders && job->o->trace; i++) {
         fputc('\n', f);
         compare_ladder_text(&run->ladders[i], output_is_utf8(), f);

@@ -118,11 +118,12 @@ struct compare_row {
     double cpu_seconds;
     bool counted;
     uint64_t packets, wire_bytes, dropped_loss, dropped_queue; /* both ways */
-    struct compare_counts way[2];                              /* medians, too */
+    uint64_t way_packets[2], way_bytes[2], corrupted;
     uint64_t retransmits, timeouts;
-    unsigned blksize, window; /* UDP: as agreed; 0: not known */
-    double theory;            /* for `bytes`; NAN: none */
-    double ratio;             /* to the fastest method, or value of a series; byte for byte */
+    unsigned window, window_asked; /* UDP: as agreed, 0: not known */
+    enum compare_transport transport;
+    double theory; /* for `bytes`; NAN: none */
+    double ratio;  /* to the fastest method, or value of a series; byte for byte */
 };
 
 /* What a whole run came to: all that renderers need. */

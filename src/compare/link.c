@@ -9,6 +9,8 @@
 #include "compare/link.h"
 #include "link/link.h"
 
+#define QUEUE_MIN 16 /* packets */
+
 struct preset {
     const char *name;
     bool emulated;
@@ -294,6 +296,17 @@ bool compare_link_parse(const char *s, struct compare_link *l, char why[COMPARE_
 double compare_link_rtt(const struct compare_link *l)
 {
     return l->way[0].delay + l->way[1].delay;
+}
+
+uint64_t compare_link_queue(const struct compare_link *l, int way)
+{
+    const struct compare_way *w = &l->way[way];
+    double product = (double)w->rate / 8 * compare_link_rtt(l);
+    uint64_t least = (uint64_t)QUEUE_MIN * l->mtu;
+
+    if (w->queue > 0)
+        return w->queue;
+    return product > (double)least ? (uint64_t)product : least;
 }
 
 static void put_rate(struct wbuf *w, uint64_t rate)

@@ -25,6 +25,10 @@ bool compare_link_set(struct compare_link *l, const char *key, const char *value
 
 double compare_link_rtt(const struct compare_link *l);
 
+/* Bytes that may wait for a way: what was asked for, or a bandwidth-delay product, at least 16
+ * packets. */
+uint64_t compare_link_queue(const struct compare_link *l, int way);
+
 /* "20 Mbit/s, RTT 20 ms (measured 20.2), no loss, seed 1". measured in seconds; 0: leaves it out.
  * Returns out. */
 char *compare_link_text(const struct compare_link *l, double measured_rtt, char *out, size_t cap);

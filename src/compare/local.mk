@@ -49,6 +49,8 @@ libcompare_a_SOURCES = \
 	src/compare/table.c \
 	src/compare/table.h \
 	src/compare/theory.c \
+	src/compare/theory_tcp.c \
+	src/compare/theory_udp.c \
 	src/compare/theory.h \
 	src/compare/trace.c \
 	src/compare/trace.h \

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "compare/link.h"
 #include "compare/place.h"
 
 #define MS INT64_C(1000000)
@@ -15,7 +16,6 @@
 #define GRACE 3.0      /* s for a client to say that its time is over */
 #define SERVER_END 5.0 /* s for a server to end by itself */
 #define DRAIN_MAX 5.0  /* s that a link takes to empty itself */
-#define QUEUE_MIN 16   /* packets */
 #define RECORDS_MAX (4u << 20)
 
 void place_settings(const struct compare_link *l, size_t records, struct link_settings *ret)
@@ -23,8 +23,6 @@ void place_settings(const struct compare_link *l, size_t records, struct link_se
     *ret = (struct link_settings){.mtu = l->mtu, .records = records};
     for (int i = 0; i < 2; i++) {
         const struct compare_way *w = &l->way[i];
-        double product = (double)w->rate / 8 * (l->way[0].delay + l->way[1].delay);
-        uint64_t least = (uint64_t)QUEUE_MIN * l->mtu;
         int64_t delay = (int64_t)(w->delay * 1e9);
 
         ret->path[i] = (struct link_path){
@@ -38,9 +36,7 @@ void place_settings(const struct compare_link *l, size_t records, struct link_se
             .reorder = w->reorder,
             /* As much later as the way takes, but so much that later packets can overtake it. */
             .reorder_delay = delay > MS ? delay : MS,
-            .queue = w->queue > 0              ? w->queue
-                     : product > (double)least ? (uint64_t)product
-                                               : least};
+            .queue = compare_link_queue(l, i)};
     }
 }
 

@@ -19,7 +19,7 @@ static double round_seconds(const struct compare_spec *s, size_t i, const char *
     for (int d = COMPARE_PUT; d <= COMPARE_GET; d++)
         if ((s->direction == COMPARE_BOTH || (int)s->direction == d) &&
             compare_spec_refusal(&s->methods[i], (enum compare_direction)d) == NULL)
-            sum += theory_seconds(&s->link, &s->methods[i], cc, (enum compare_direction)d, bytes);
+            sum += theory_allow(&s->link, &s->methods[i], cc, (enum compare_direction)d, bytes);
     return isnan(sum) ? 0 : sum;
 }
 

@@ -97,6 +97,32 @@ static uint64_t median_count(const struct compare_row *row, const struct compare
     return (uint64_t)(median(row, rounds, n, of) + 0.5);
 }
 
+/* Each way apart. */
+#define WAY_QUANTITY(name, way_, field)                                                            \
+    static double name(const struct compare_round *r)                                              \
+    {                                                                                              \
+        return (double)r->way[way_].field;                                                         \
+    }
+
+WAY_QUANTITY(of_packets_up, 0, packets)
+WAY_QUANTITY(of_packets_down, 1, packets)
+WAY_QUANTITY(of_bytes_up, 0, bytes)
+WAY_QUANTITY(of_bytes_down, 1, bytes)
+
+static double of_corrupted(const struct compare_round *r)
+{
+    return (double)(r->way[0].corrupted + r->way[1].corrupted);
+}
+
+static void measure_ways(struct compare_row *row, const struct compare_round *rounds, size_t n)
+{
+    row->way_packets[0] = median_count(row, rounds, n, of_packets_up);
+    row->way_packets[1] = median_count(row, rounds, n, of_packets_down);
+    row->way_bytes[0] = median_count(row, rounds, n, of_bytes_up);
+    row->way_bytes[1] = median_count(row, rounds, n, of_bytes_down);
+    row->corrupted = median_count(row, rounds, n, of_corrupted);
+}
+
 static void measure(struct compare_row *row, const struct compare_round *rounds, size_t n)
 {
     struct sample seconds = collect(row, rounds, n, of_seconds);
@@ -109,6 +135,7 @@ static void measure(struct compare_row *row, const struct compare_round *rounds,
     row->wire_bytes = median_count(row, rounds, n, of_wire_bytes);
     row->dropped_loss = median_count(row, rounds, n, of_lost);
     row->dropped_queue = median_count(row, rounds, n, of_overflow);
+    measure_ways(row, rounds, n);
     row->retransmits = median_count(row, rounds, n, of_retransmits);
     row->timeouts = median_count(row, rounds, n, of_timeouts);
     if (row->median > 0)
@@ -139,7 +166,7 @@ static const struct compare_round *take(struct compare_row *row, const struct co
 static bool make_row(const struct compare_spec *point, struct compare_row *row,
                      const struct compare_round *rounds, size_t n)
 {
-    const struct compare_method *m = &point->methods[row->method];
+    struct compare_method m = point->methods[row->method];
     const struct compare_round *named = take(row, rounds, n);
     uint64_t rate = point->link.way[row->direction == COMPARE_GET].rate;
 
@@ -149,8 +176,15 @@ static bool make_row(const struct compare_spec *point, struct compare_row *row,
     row->bytes = named->bytes;
     row->size = named->size;
     row->counted = named->counted;
-    compare_method_label(m, named->congestion, row->label);
-    row->theory = theory_seconds(&point->link, m, named->congestion, row->direction, row->bytes);
+    compare_method_label(&m, named->congestion, row->label);
+    row->transport = m.transport;
+    row->window_asked = m.window;
+    row->window = named->window;
+    if (named->window > 0) { /* what two ends agree on is a setting, not a measurement */
+        m.blksize = named->blksize;
+        m.window = named->window;
+    }
+    row->theory = theory_seconds(&point->link, &m, named->congestion, row->direction, row->bytes);
     if (row->state == COMPARE_DONE)
         measure(row, rounds, n);
     if (rate > 0)

@@ -47,7 +47,7 @@ struct compare_run {
     struct data data;
     struct trial *trial;
     struct compare_trace *traces;
-    bool silent[2]; /* by enum compare_transport: nobody answered its first transfer */
+    bool silent[2];            /* by enum compare_transport: nobody answered its first transfer */
     struct compare_spec point; /* the one at work */
     unsigned point_number;
     char congestion[COMPARE_NAME_MAX]; /* the kernel's default */

@@ -136,22 +136,32 @@ static void put_failed(const struct compare_row *row, FILE *f)
     put_wrapped(text, LABEL, LABEL, f);
 }
 
+static void put_remark(const char *text, FILE *f)
+{
+    fprintf(f, "%*s", 2, "");
+    put_wrapped(text, 2, 2, f);
+}
+
 static void put_remarks(const struct compare_row *row, FILE *f)
 {
     char text[COMPARE_WHY_MAX + 80], part[24], whole[24];
 
     if (row->bytes < row->size) {
-        snprintf(text, sizeof text, "measured on the first %s of %s",
+        snprintf(text, sizeof text, "measured on the first %s of %s%s",
                  compare_words_size(row->bytes, part, sizeof part),
-                 compare_words_size(row->size, whole, sizeof whole));
-        fprintf(f, "%*s", 2, "");
-        put_wrapped(text, 2, 2, f);
+                 compare_words_size(row->size, whole, sizeof whole),
+                 row->transport == COMPARE_TCP ? ", of which slow start takes a larger share" : "");
+        put_remark(text, f);
+    }
+    if (row->window > 0 && row->window != row->window_asked) {
+        snprintf(text, sizeof text, "agreed on a window of %u: the receive buffer holds no more",
+                 row->window);
+        put_remark(text, f);
     }
     if (row->failed > 0) {
         snprintf(text, sizeof text, "%u of %u rounds failed%s%s", row->failed, row->rounds,
                  row->why[0] ? ": " : "", row->why);
-        fprintf(f, "%*s", 2, "");
-        put_wrapped(text, 2, 2, f);
+        put_remark(text, f);
     }
 }
 
@@ -269,6 +279,52 @@ void compare_table(const struct compare_result *r, bool utf8, FILE *f)
         for (int d = COMPARE_PUT; d <= COMPARE_GET; d++)
             if (r->spec->direction == COMPARE_BOTH || (int)r->spec->direction == d)
                 put_part(r, point, d, utf8, f);
+    }
+}
+
+static void put_counted(const struct compare_row *row, FILE *f)
+{
+    double none = row->counted ? 0 : NAN; /* an unknown number added to it stays unknown */
+
+    for (int way = 0; way < 2; way++) {
+        put_number(none + (double)row->way_packets[way], 0, 8, "", f);
+        put_number(none + (double)row->way_bytes[way], 0, 9, "", f);
+    }
+    put_number(none + (double)row->dropped_loss, 0, 5, "", f);
+    put_number(none + (double)row->dropped_queue, 0, 6, "", f);
+    put_number(none + (double)row->corrupted, 0, 6, "", f);
+    put_number(row->transport == COMPARE_UDP ? (double)row->timeouts : NAN, 0, 5, "", f);
+    put_number(row->cpu_seconds, decimals(row->cpu_seconds), 6, "", f);
+    fputc('\n', f);
+}
+
+static void put_counts(const struct compare_result *r, unsigned point, int direction, FILE *f)
+{
+    fprintf(f, "\n%-*s%17s%17s%22s%6s\n", LABEL,
+            r->spec->direction != COMPARE_BOTH ? ""
+            : direction == COMPARE_PUT         ? "put:"
+                                               : "get:",
+            "to the server", "to the client", "time", "CPU");
+    put_label(compare_spec_series(r->spec) ? r->spec->sweep.key : "method", f);
+    fprintf(f, "%8s%9s%8s%9s%5s%6s%6s%5s%6s\n", "packets", "bytes", "packets", "bytes", "lost",
+            "queue", "flips", "outs", "s");
+    for (size_t i = 0; i < r->n_rows; i++)
+        if (shown(r, &r->rows[i], point, direction) && r->rows[i].state == COMPARE_DONE) {
+            put_label(name_of(r, &r->rows[i]), f);
+            put_counted(&r->rows[i], f);
+        }
+}
+
+void compare_table_counts(const struct compare_result *r, FILE *f)
+{
+    bool series = compare_spec_series(r->spec);
+
+    for (unsigned point = 0; point < (series ? 1 : compare_spec_points(r->spec)); point++) {
+        if (r->spec->sweep.n > 0 && !series)
+            fprintf(f, "\n%s = %s", r->spec->sweep.key, r->spec->sweep.values[point]);
+        for (int d = COMPARE_PUT; d <= COMPARE_GET; d++)
+            if (r->spec->direction == COMPARE_BOTH || (int)r->spec->direction == d)
+                put_counts(r, point, d, f);
     }
 }
 

@@ -15,6 +15,10 @@ void compare_table_head(const struct compare_result *r, unsigned point, FILE *f)
  * row for each value. */
 void compare_table(const struct compare_result *r, bool utf8, FILE *f);
 
+/* Of -v: a second table of what the first has no room for, packets and bytes each way, drops by
+ * cause, timeouts, processor time of both ends; medians as there. */
+void compare_table_counts(const struct compare_result *r, FILE *f);
+
 /* Of --predict: theory alone, labelled so; no round is needed. */
 void compare_table_predicted(const struct compare_result *r, FILE *f);
 

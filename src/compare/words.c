@@ -15,9 +15,10 @@
 struct view {
     const struct compare_result *r;
     struct compare_spec point;
-    const struct compare_row *waiting;  /* stop-and-wait, nearest to the default */
-    const struct compare_row *windowed; /* fastest of those with a window */
-    const struct compare_row *stream;   /* fastest over TCP */
+    const struct compare_row *waiting; /* stop-and-wait, nearest to the default */
+    const struct compare_row
+        *windowed; /* fastest with a window, of the same blocks if there is one */
+    const struct compare_row *stream; /* fastest over TCP */
     const struct compare_row *fastest, *slowest;
 };
 
@@ -58,19 +59,33 @@ static const struct compare_row *faster(const struct compare_row *a, const struc
     return a == NULL || b->bits_per_second > a->bits_per_second ? b : a;
 }
 
+static bool same_blocks(const struct view *v, const struct compare_row *a,
+                        const struct compare_row *b)
+{
+    return a != NULL && b != NULL && method_of(v, a)->blksize == method_of(v, b)->blksize;
+}
+
 static void look_at(struct view *v, const struct compare_row *row)
 {
     const struct compare_method *m = method_of(v, row);
 
     v->fastest = faster(v->fastest, row);
-    if (v->slowest == NULL || row->bits_per_second < v->slowest->bits_per_second)
+    if (v->slowest == NULL || row->bits_per_second <= v->slowest->bits_per_second)
         v->slowest = row;
     if (m->transport == COMPARE_TCP)
         v->stream = faster(v->stream, row);
-    else if (m->window > 1)
-        v->windowed = faster(v->windowed, row);
-    else if (v->waiting == NULL || m->blksize == COMPARE_BLKSIZE)
+    else if (m->window == 1 && (v->waiting == NULL || m->blksize == COMPARE_BLKSIZE))
         v->waiting = row;
+}
+
+/* Once it is known which blocks wait. */
+static void look_for_window(struct view *v, const struct compare_row *row)
+{
+    const struct compare_method *m = method_of(v, row);
+    bool same = same_blocks(v, row, v->waiting), had = same_blocks(v, v->windowed, v->waiting);
+
+    if (m->transport == COMPARE_UDP && m->window > 1 && (same || !had))
+        v->windowed = same && !had ? row : faster(v->windowed, row);
 }
 
 static struct view look(const struct compare_result *r, unsigned point,
@@ -81,11 +96,22 @@ static struct view look(const struct compare_result *r, unsigned point,
 
     if (!compare_spec_point(r->spec, point, &v.point, why))
         return v;
-    for (size_t i = 0; i < r->n_rows; i++)
-        if (r->rows[i].point == point && r->rows[i].direction == direction &&
-            r->rows[i].state == COMPARE_DONE && r->rows[i].bits_per_second > 0)
-            look_at(&v, &r->rows[i]);
+    for (int second = 0; second < 2; second++)
+        for (size_t i = 0; i < r->n_rows; i++) {
+            const struct compare_row *row = &r->rows[i];
+
+            if (row->point == point && row->direction == direction && row->state == COMPARE_DONE &&
+                row->bits_per_second > 0)
+                (second ? look_for_window : look_at)(&v, row);
+        }
     return v;
+}
+
+/* Whether a is at least `times` as fast as b, byte for byte, and their rounds do not overlap. */
+static bool beats(const struct compare_row *a, const struct compare_row *b, double times)
+{
+    return a != NULL && b != NULL && a->bits_per_second > times * b->bits_per_second &&
+           a->max * (double)b->bytes < b->min * (double)a->bytes;
 }
 
 /* Seconds as long as they need to be: 15.1 s, 0.50 s. */
@@ -99,10 +125,12 @@ static void put_seconds(double s, FILE *f)
 static double exchange_of(const struct view *v, const struct compare_row *row)
 {
     struct theory_path p = theory_path(&v->point.link, row->direction);
+    unsigned blksize = method_of(v, row)->blksize;
 
     if (!v->point.link.emulated)
         return v->r->measured_rtt >= SHORTEST_WAIT ? v->r->measured_rtt : 0;
-    return p.rtt > 0 ? theory_exchange(&p, method_of(v, row)->blksize) : 0;
+    return p.rtt > 0 ? theory_exchange(&p, row->bytes < blksize ? (unsigned)row->bytes : blksize)
+                     : 0;
 }
 
 static void put_blocks(const struct view *v, const struct compare_row *row, bool utf8, FILE *f)
@@ -110,8 +138,8 @@ static void put_blocks(const struct view *v, const struct compare_row *row, bool
     double exchange = exchange_of(v, row);
     uint64_t n = theory_blocks(row->bytes, method_of(v, row)->blksize);
 
-    fprintf(f, "%llu blocks %s %.*f ms%s = ", (unsigned long long)n, utf8 ? "×" : "x",
-            exchange < .1 ? 1 : 0, 1e3 * exchange,
+    fprintf(f, "%llu block%s %s %.*f ms%s = ", (unsigned long long)n, n > 1 ? "s" : "",
+            utf8 ? "×" : "x", exchange < .1 ? 1 : 0, 1e3 * exchange,
             v->point.link.emulated ? "" : " (the measured RTT)");
     put_seconds((double)n * exchange, f);
     fputc('.', f);
@@ -122,31 +150,75 @@ static bool has_loss(const struct view *v)
     return v->point.link.way[0].loss > 0 || v->point.link.way[1].loss > 0;
 }
 
-/* The lesson that the figures of this very run bear out, if any. */
-static void put_lesson(const struct view *v, FILE *f)
+/* Seconds of a row over TCP if nothing were lost; NAN: not known. */
+static double clean_seconds(const struct view *v, const struct compare_row *row)
 {
-    const struct compare_row *w = v->windowed, *s = v->waiting, *t = v->stream;
+    struct theory_path p = theory_path(&v->point.link, row->direction);
 
-    if (w != NULL && t != NULL && has_loss(v) && w->bits_per_second > 1.2 * t->bits_per_second)
-        fprintf(f, " Window %u beats %s here only because it has no congestion control.",
-                method_of(v, w)->window, t->label);
-    else if (w != NULL && s != NULL && w->bits_per_second > 1.5 * s->bits_per_second)
-        fprintf(f, " Waiting is slow, not UDP: see window %u.", method_of(v, w)->window);
-    else if (s != NULL && t != NULL && t->bits_per_second > 1.5 * s->bits_per_second)
-        fprintf(f, " %s does not wait for each answer: it takes 1/%.0f of the time for each byte.",
-                t->label, fmax(2, t->bits_per_second / s->bits_per_second));
+    return p.rtt > 0 ? theory_tcp(&p, row->bytes, method_of(v, row)->streams, p.rtt) : NAN;
+}
+
+/* Whether it is losses that a stream was slow for: it met some, has a congestion control that
+ * minds them, and took much longer than it would have without. */
+static bool minds_loss(const struct view *v, const struct compare_row *row)
+{
+    return has_loss(v) && row->dropped_loss > 0 && row->retransmits > 0 &&
+           strstr(row->label, "bbr") == NULL && row->median > 1.3 * clean_seconds(v, row);
 }
 
 static void put_contrast(const struct view *v, FILE *f)
 {
-    if (v->fastest == v->slowest)
+    const struct compare_row *a = v->fastest, *b = v->slowest;
+    bool cut = a->bytes < a->size || b->bytes < b->size;
+
+    if (a == b)
         return;
-    if (v->slowest->ratio < 1.05)
+    if (b->ratio < 1.05)
         fprintf(f, "All methods are within %.0f %% of each other.",
-                ceil(100 * (v->slowest->ratio - 1)));
+                fmax(1, ceil(100 * (b->ratio - 1) - 1e-6)));
+    else if (!beats(a, b, 1))
+        fprintf(f, "The rounds differ more than the methods do.");
     else
-        fprintf(f, "%s is %.*f times as fast as %s.", v->fastest->label,
-                v->slowest->ratio < 10 ? 1 : 0, v->slowest->ratio, v->slowest->label);
+        fprintf(f, "%s is %.*f times as fast as %s%s.", a->label, b->ratio < 9.95 ? 1 : 0, b->ratio,
+                b->label, cut ? ", byte for byte" : "");
+}
+
+/* The lesson that the figures of this very run bear out. */
+static void put_lesson(const struct view *v, FILE *f)
+{
+    const struct compare_row *w = v->windowed, *s = v->waiting, *t = v->stream;
+    bool waits = s != NULL && exchange_of(v, s) > 0;
+
+    if (beats(w, t, 1.2) && minds_loss(v, t) &&
+        8 * (double)t->bytes > w->bits_per_second * clean_seconds(v, t))
+        fprintf(f, "Window %u beats %s here only because it has no congestion control.",
+                method_of(v, w)->window, t->label);
+    else if (waits && beats(w, s, 1.5) && same_blocks(v, w, s))
+        fprintf(f, "Waiting is slow, not UDP: see window %u.", method_of(v, w)->window);
+    else if (waits && beats(t, s, 2))
+        fprintf(f, "%s does not wait for each answer: it takes 1/%.0f of the time for each byte.",
+                t->label, t->bits_per_second / s->bits_per_second);
+    else
+        put_contrast(v, f);
+}
+
+/* What no formula has a time for. */
+static void put_overflow(const struct view *v, FILE *f)
+{
+    for (size_t i = 0; i < v->r->n_rows; i++) {
+        const struct compare_row *row = &v->r->rows[i];
+        const struct compare_method *m = method_of(v, row);
+        struct theory_path p = theory_path(&v->point.link, row->direction);
+
+        if (row->point == v->fastest->point && row->direction == v->fastest->direction &&
+            m->transport == COMPARE_UDP && row->dropped_queue > 0 &&
+            theory_overflows(&p, m->blksize, m->window)) {
+            fprintf(f,
+                    " %s sends more at once than the queue holds: %llu packets were dropped there.",
+                    row->label, (unsigned long long)row->dropped_queue);
+            return;
+        }
+    }
 }
 
 void compare_words_short(const struct compare_result *r, unsigned point,
@@ -159,12 +231,13 @@ void compare_words_short(const struct compare_result *r, unsigned point,
     if (v.waiting != NULL && exchange_of(&v, v.waiting) > 0) {
         put_blocks(&v, v.waiting, utf8, f);
         if (v.waiting->timeouts > 0)
-            fprintf(f, " The rest went by waiting for %llu timeout%s.",
-                    (unsigned long long)v.waiting->timeouts, v.waiting->timeouts > 1 ? "s" : "");
-        put_lesson(&v, f);
-    } else {
-        put_contrast(&v, f);
+            fprintf(f, " %llu timeout%s came on top.", (unsigned long long)v.waiting->timeouts,
+                    v.waiting->timeouts > 1 ? "s" : "");
+        if (v.fastest != v.slowest)
+            fputc(' ', f);
     }
+    put_lesson(&v, f);
+    put_overflow(&v, f);
 }
 
 void compare_words_series(const struct compare_result *r, enum compare_direction direction, FILE *f)
@@ -210,10 +283,11 @@ static void explain_waiting(const struct view *v, FILE *f)
         fprintf(f, " and used %.2g %% of the link's rate", 100 * row->share);
     fputc('.', f);
     if (row->timeouts > 0)
-        fprintf(f,
-                " %llu times it waited for a timeout, because a block or its acknowledgment was"
-                " lost.",
-                (unsigned long long)row->timeouts);
+        fprintf(f, " %llu time%s it waited for a timeout%s.", (unsigned long long)row->timeouts,
+                row->timeouts > 1 ? "s" : "",
+                row->dropped_loss + row->dropped_queue > 0
+                    ? ", because a block or its acknowledgment was lost"
+                    : "");
 }
 
 static void explain_window(const struct view *v, FILE *f)
@@ -223,7 +297,7 @@ static void explain_window(const struct view *v, FILE *f)
     fprintf(f, " With a window of %u blocks (RFC 7440) the wait is shared by as many blocks: ",
             method_of(v, row)->window);
     put_seconds(row->median, f);
-    if (v->waiting != NULL)
+    if (beats(row, v->waiting, 1.1) && same_blocks(v, row, v->waiting))
         fprintf(f, ", %.1f times as fast, with the same datagrams over the same UDP",
                 row->bits_per_second / v->waiting->bits_per_second);
     fputc('.', f);
@@ -237,16 +311,17 @@ static void explain_stream(const struct view *v, FILE *f)
     put_seconds(row->median, f);
     if (row->share > 0)
         fprintf(f, ", %.0f %% of the link's rate", 100 * row->share);
-    if (row->share > 0.8)
+    if (row->share > 0.9)
         fprintf(f, ": its window grows with every acknowledgment until the line is never idle.");
-    else if (row->share > 0 && !has_loss(v))
+    else if (row->share > 0 && row->median < 1.15 * clean_seconds(v, row))
         fprintf(f, ": the file is short, and much of the time went by before its window had grown "
                    "to what the line holds (slow start).");
     else
         fputc('.', f);
     if (row->retransmits > 0)
-        fprintf(f, " It sent %llu segments again.", (unsigned long long)row->retransmits);
-    if (has_loss(v) && row->share > 0 && row->share < 0.5 && strstr(row->label, "bbr") == NULL)
+        fprintf(f, " It sent %llu segment%s again.", (unsigned long long)row->retransmits,
+                row->retransmits > 1 ? "s" : "");
+    if (row->share > 0 && row->share < 0.5 && minds_loss(v, row))
         fprintf(f, " Congestion control that is based on loss takes each lost packet for a full"
                    " queue, and slows down: that is why it leaves the line idle here.");
 }
@@ -257,9 +332,10 @@ static void explain_distance(const struct view *v, FILE *f)
     for (size_t i = 0; i < v->r->n_rows; i++) {
         const struct compare_row *row = &v->r->rows[i];
         double off = row->median / row->theory - 1;
+        bool within = row->min <= row->theory && row->theory <= row->max;
 
         if (row->point == v->fastest->point && row->direction == v->fastest->direction &&
-            row->state == COMPARE_DONE && isfinite(off) && fabs(off) > 0.1)
+            row->state == COMPARE_DONE && isfinite(off) && fabs(off) > 0.1 && !within)
             fprintf(f, " %s took %.0f %% %s than the textbook predicts.", row->label,
                     100 * fabs(off), off > 0 ? "longer" : "less");
     }
@@ -282,5 +358,6 @@ void compare_words_long(const struct compare_result *r, unsigned point,
         explain_window(&v, f);
     if (v.stream != NULL)
         explain_stream(&v, f);
+    put_overflow(&v, f);
     explain_distance(&v, f);
 }

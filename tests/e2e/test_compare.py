@@ -108,7 +108,7 @@ class Predicted(TestCase):
         out, _ = self.xfer("compare", "--predict")
         text = out.decode()
         self.assertIn("predicted, not measured", text)
-        self.assertRegex(text, r"udp stop-and-wait +15\.1 ")
+        self.assertRegex(text, r"udp stop-and-wait +15\.2 ")
 
     def test_more_delay_more_time(self):
         out, _ = self.xfer("compare", "--predict", "--sweep", "rtt=10ms,100ms", "-m", "udp")

@@ -39,6 +39,7 @@ unit_tests = \
 	tests/unit/test_compare_spec \
 	tests/unit/test_compare_theory \
 	tests/unit/test_compare_trace \
+	tests/unit/test_compare_words \
 	tests/unit/test_body \
 	tests/unit/test_chan \
 	tests/unit/test_claim \
@@ -135,6 +136,8 @@ tests_unit_test_compare_spec_SOURCES = tests/unit/test_compare_spec.c
 tests_unit_test_compare_spec_LDADD = $(unit_compare)
 tests_unit_test_compare_theory_SOURCES = tests/unit/test_compare_theory.c
 tests_unit_test_compare_theory_LDADD = $(unit_compare)
+tests_unit_test_compare_words_SOURCES = tests/unit/test_compare_words.c
+tests_unit_test_compare_words_LDADD = $(unit_compare)
 tests_unit_test_compare_trace_SOURCES = tests/unit/test_compare_trace.c
 tests_unit_test_compare_trace_LDADD = $(unit_compare)
 tests_unit_test_body_SOURCES = tests/unit/test_body.c $(chan_fixture)

@@ -102,8 +102,8 @@ Test(compare_report, table)
         "1 MiB, 20 Mbit/s, RTT 20 ms (measured 20.2), no loss, seed 1: about 21 s\n"
         "method            time s (min–max)  Mbit/s  link  packets  resent  theory  ratio\n"
         "tcp (cubic)       0.51 (0.50–0.52)    16.4   82%     1096       0    0.50    1.0\n"
-        "udp window 16     1.36 (1.35–1.37)     6.2   31%      785       0    1.35    2.7\n"
-        "udp stop-and-wait 15.2 (one round)     0.6    3%     1474       0    15.1     30\n"
+        "udp window 16     1.36 (1.35–1.37)     6.2   31%      785       0    1.37    2.7\n"
+        "udp stop-and-wait 15.2 (one round)     0.6    3%     1474       0    15.2     30\n"
         "\n"
         "tcp (cubic)       █ 1.0x\n"
         "udp window 16     ████ 2.7x\n"
@@ -166,9 +166,9 @@ Test(compare_report, what_failed_is_not_dropped)
     EXPECT_TEXT(compare_table(&r, false, f),
                 "method            time s (min-max)  Mbit/s  link  packets  resent  theory  ratio\n"
                 "tcp (cubic)       0.51 (one round)    16.4   82%     1096       0    0.50    1.0\n"
-                "udp window 16     1.36 (one round)     6.2   31%      785       0    1.35    2.7\n"
+                "udp window 16     1.36 (one round)     6.2   31%      785       0    1.37    2.7\n"
                 "  1 of 2 rounds failed: the digest did not match\n"
-                "udp stop-and-wait 5.20 (one round)     0.4    2%     1474       0    3.79     41\n"
+                "udp stop-and-wait 5.20 (one round)     0.4    2%     1474       0    3.81     41\n"
                 "  measured on the first 256 KiB of 1 MiB\n"
                 "tcp (bbr)         refused: no congestion control 'bbr'; as root: modprobe\n"
                 "                  tcp_bbr\n"
@@ -189,8 +189,8 @@ Test(compare_report, predictions_are_labelled)
                 "1 MiB, 20 Mbit/s, RTT 20 ms, no loss, seed 1\n"
                 "method               time s   Mbit/s   predicted, not measured (put)\n"
                 "tcp                    0.50     16.9\n"
-                "udp window 16          1.35      6.2\n"
-                "udp stop-and-wait      15.1      0.6\n");
+                "udp window 16          1.37      6.1\n"
+                "udp stop-and-wait      15.2      0.6\n");
 }
 
 Test(compare_report, no_line_is_wider_than_a_terminal)
@@ -280,8 +280,8 @@ Test(compare_report, a_sweep_of_several_methods_compares_methods)
         "tcp (cubic)       ########## 1.0x\n"
         "udp stop-and-wait ######################################## 4.0x\n"
         "\n"
-        "735 blocks x 1.6 ms = 1.17 s. The rest went by waiting for 3 timeouts. tcp\n"
-        "(cubic) does not wait for each answer: it takes 1/4 of the time for each byte.\n"
+        "735 blocks x 1.6 ms = 1.17 s. 3 timeouts came on top. tcp (cubic) does not wait\n"
+        "for each answer: it takes 1/4 of the time for each byte.\n"
         "\n"
         "rtt = 20ms\n"
         "method            time s (min-max)  Mbit/s  link  packets  resent  theory  ratio\n"

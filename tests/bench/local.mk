@@ -4,6 +4,7 @@
 EXTRA_DIST += \
 	tests/bench/run \
 	tests/bench/big.py \
+	tests/bench/compare.py \
 	tests/bench/foreign.py \
 	tests/bench/link.py \
 	tests/bench/listing.py \

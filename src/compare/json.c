@@ -4,6 +4,7 @@
 
 #include "compare/json.h"
 #include "compare/method.h"
+#include "compare/spec.h"
 
 static void set_count(json_t *o, const char *key, uint64_t v)
 {
@@ -74,7 +75,8 @@ static json_t *way(const struct compare_counts *c)
 static void set_agreed(json_t *o, const struct compare_method *m, const struct compare_round *round)
 {
     if (m->transport == COMPARE_TCP) {
-        set_text(o, "congestion_control", round->congestion);
+        if (round->congestion[0] != '\0')
+            set_text(o, "congestion_control", round->congestion);
         set_count(o, "connections", m->streams);
     } else {
         set_count(o, "block_size_bytes", round->blksize);
@@ -90,6 +92,7 @@ json_t *compare_json_round(const struct compare_result *r, const struct compare_
     json_t *o = begin(r, "round", round->point, round->method, round->direction);
 
     set_count(o, "round", round->number);
+    set_count(o, "seed", r->spec->link.seed + round->number - 1);
     set_state(o, round->state, round->why);
     json_object_set_new(o, "verified", json_boolean(round->verified));
     set_count(o, "bytes", round->bytes);
@@ -105,6 +108,43 @@ json_t *compare_json_round(const struct compare_result *r, const struct compare_
     return o;
 }
 
+static json_t *asked_way(const struct compare_way *w)
+{
+    json_t *o = json_object();
+
+    set_real(o, "rate_bits_per_second", w->rate > 0 ? (double)w->rate : NAN);
+    set_real(o, "delay_seconds", w->delay);
+    set_real(o, "jitter_seconds", w->jitter);
+    set_real(o, "loss", w->loss);
+    set_real(o, "duplicate", w->duplicate);
+    set_real(o, "corrupt", w->corrupt);
+    set_real(o, "reorder", w->reorder);
+    if (w->queue > 0)
+        set_count(o, "queue_bytes", w->queue);
+    else
+        json_object_set_new(o, "queue_bytes", json_null());
+    return o;
+}
+
+/* What was asked of the link, so that figures can be read without the command that made them. */
+static void set_link(json_t *o, const struct compare_result *r, unsigned point)
+{
+    struct compare_spec s;
+    char why[COMPARE_WHY_MAX];
+    json_t *link;
+
+    if (r->spec->sweep.n == 0 && r->measured_rtt > 0)
+        set_real(o, "measured_rtt_seconds", r->measured_rtt);
+    if (!compare_spec_point(r->spec, point, &s, why) || !s.link.emulated)
+        return;
+    link = json_object();
+    set_count(link, "mtu_bytes", s.link.mtu);
+    json_object_set_new(link, "fix_checksums", json_boolean(s.link.fix_checksums));
+    json_object_set_new(link, "client_to_server", asked_way(&s.link.way[0]));
+    json_object_set_new(link, "server_to_client", asked_way(&s.link.way[1]));
+    json_object_set_new(o, "link", link);
+}
+
 json_t *compare_json_summary(const struct compare_result *r, const struct compare_row *row)
 {
     json_t *o = begin(r, "summary", row->point, row->method, row->direction);
@@ -116,6 +156,7 @@ json_t *compare_json_summary(const struct compare_result *r, const struct compar
     set_count(o, "bytes", row->bytes);
     set_count(o, "size_bytes", row->size);
     set_real(o, "theory_seconds", row->theory);
+    set_link(o, r, row->point);
     if (row->state != COMPARE_DONE)
         return o;
     set_real(o, "median_seconds", row->median);

@@ -53,6 +53,8 @@ class Refused(TestCase):
                 (["--json", "--trace"], "share standard output"),
                 (["--plot", "x.pdf"], r"ends in \.svg or \.png"),
                 (["--report", "/nowhere/x.html"], "No such file"),
+                (["--report", "/"], "[Dd]irectory"),
+                (["--plot", "/nowhere/x.svg"], "No such file|needs gnuplot"),
                 (["--size", "0"], "size"),
                 (["nas:/a/", "--rtt", "5ms"], "without a remote"),
                 (["tftp://nas/a"], "an xfer server"),

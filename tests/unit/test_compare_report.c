@@ -297,7 +297,7 @@ Test(compare_report, json)
     cr_expect_str_eq(
         line,
         "{\"schema\":1,\"type\":\"round\",\"method\":\"udp\",\"transport\":\"udp\","
-        "\"direction\":\"put\",\"round\":1,\"outcome\":\"done\",\"verified\":true,"
+        "\"direction\":\"put\",\"round\":1,\"seed\":1,\"outcome\":\"done\",\"verified\":true,"
         "\"bytes\":1048576,\"size_bytes\":1048576,\"seconds\":15.2,\"cpu_seconds\":0.0,"
         "\"retransmits\":0,\"block_size_bytes\":1428,\"window\":1,\"timeouts\":0,"
         "\"client_to_server\":{\"packets\":737,\"wire_bytes\":1070000,\"dropped_queue\":0,"
@@ -312,6 +312,7 @@ Test(compare_report, json)
     cr_expect_not_null(strstr(line, "\"type\":\"summary\",\"method\":\"tcp\""), "%s", line);
     cr_expect_not_null(strstr(line, "\"median_seconds\":0.51,\"min_seconds\":0.5,"), "%s", line);
     cr_expect_not_null(strstr(line, "\"packets\":1096,"), "%s", line);
+    cr_expect_not_null(strstr(line, "\"link\":{\"mtu_bytes\":1500,"), "%s", line);
     free(line);
 }
 

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "link/refusal.h"
@@ -42,6 +44,17 @@ static int map_ids(uid_t uid, gid_t gid, struct link_problem *p)
     return err ? refusal_of(p, err, "/proc/self/gid_map") : 0;
 }
 
+/* What root has, unless a container took some of it: the rights to make namespaces and devices, and
+ * packet sockets. In a user namespace of its own anybody has them. */
+static bool has_rights(void)
+{
+    const uint32_t needed = 1U << CAP_NET_ADMIN | 1U << CAP_NET_RAW | 1U << CAP_SYS_ADMIN;
+    struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct d[_LINUX_CAPABILITY_U32S_3];
+
+    return syscall(SYS_capget, &h, d) == 0 && (d[0].effective & needed) == needed;
+}
+
 int netns_leave(enum link_way *way, struct link_problem *p)
 {
     uid_t uid = geteuid();
@@ -49,7 +62,7 @@ int netns_leave(enum link_way *way, struct link_problem *p)
     int err;
 
     *way = LINK_BY_ROOT;
-    if (uid == 0 && unshare(CLONE_NEWPID | CLONE_NEWNET) == 0)
+    if (uid == 0 && has_rights() && unshare(CLONE_NEWPID | CLONE_NEWNET) == 0)
         return 0;
     *way = LINK_BY_USER_NAMESPACE;
     if (unshare(CLONE_NEWUSER) < 0)

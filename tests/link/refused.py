@@ -175,6 +175,12 @@ class Surroundings(Refusals):
         self.assertIn("as root", out)
         self.assertEqual(self.runs()[0], 0)
 
+    def test_root_with_few_rights(self):
+        """As in a container that may make namespaces, and no more."""
+        harness.need_root()
+        self.prefix = ("setpriv", "--bounding-set=-net_admin,-net_raw")
+        self.assertWorks()
+
     def test_without_standard_input(self):
         self.assertWorks("sh", "-c", 'exec "$@" <&-', "-")
 

@@ -9,6 +9,7 @@ e2e_tests = \
 	tests/e2e/test_compare_remote.py \
 	tests/e2e/test_discard.py \
 	tests/e2e/test_files.py \
+	tests/e2e/test_lessons.py \
 	tests/e2e/test_limits.py \
 	tests/e2e/test_names.py \
 	tests/e2e/test_output.py \

@@ -24,16 +24,22 @@ static void repeat(char c, int n, FILE *f)
         fputc(c, f);
 }
 
-/* Cut between words where it is longer than the room, and says so. */
+/* Cut between words where it is longer than the room, and says so; but not in the remark at the
+ * end: "WRQ data blksize=1428 .. (again)". */
 static void shorten(char *text, size_t room)
 {
     size_t n = strlen(text);
+    const char *open = n > 0 && text[n - 1] == ')' ? strrchr(text, '(') : NULL;
+    char remark[WORDS_MAX] = "";
 
     if (n <= room)
         return;
-    for (n = room - 3; n > 0 && text[n] != ' '; n--)
+    if (open != NULL && open > text)
+        snprintf(remark, sizeof remark, "%s", open - 1);
+    room -= strlen(remark) + strlen(" ..");
+    for (n = room; n > 0 && text[n] != ' '; n--)
         ;
-    strcpy(text + (n > 0 ? n : room - 3), n > 0 ? " .." : "..");
+    sprintf(text + (n > 0 ? n : room), " ..%s", remark);
 }
 
 static const char *fate_text(enum compare_fate fate)

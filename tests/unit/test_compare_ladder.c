@@ -117,6 +117,21 @@ Test(compare_ladder, stream_of_segments)
     free(text);
 }
 
+Test(compare_ladder, remarks_stay_where_words_are_cut)
+{
+    struct compare_packet k = {.kind = COMPARE_TFTP,
+                               .opcode = 2,
+                               .again = true,
+                               .duplicated = true,
+                               .note = "data blksize=1428 tsize=1048576 windowsize=16 discard=1"};
+    struct compare_ladder l = {"udp", &k, 1, false};
+    char *text = drawn(&l, as_text);
+
+    cr_expect_not_null(strstr(text, "|--- WRQ data blksize=1428 .. (again, arrives twice) "), "%s",
+                       text);
+    free(text);
+}
+
 Test(compare_ladder, no_line_is_wider_than_a_terminal)
 {
     struct compare_packet wide = {.kind = COMPARE_TFTP, .opcode = 1, .seconds = 1e5};

@@ -478,15 +478,15 @@ static int answer_first(struct getter *g, const struct wire_msg *m)
     struct asked *a = head(g);
     enum ranges_how how = ranges_how(m, a->offset);
 
-    if (how == RANGES_WHOLE)
-        return take_body(g);
     if (how == RANGES_CUT && ranges_cut(&a->job, &a->w, &a->digest, a->offset, m) == 0) {
         a->moved = 0; /* what was there already is counted with the file */
         return take_piece(g);
     }
-    tally_unmoved(g->w.c->tally, a->moved);
-    ranges_release(a->job->ranges);
+    ranges_release(a->job->ranges); /* a file like any other: nobody waits for it alone */
     a->job->ranges = NULL;
+    if (how == RANGES_WHOLE)
+        return take_body(g);
+    tally_unmoved(g->w.c->tally, a->moved);
     close_target(a, true);
     job_list_push(&g->w.redo, a->job);
     pop(g);

@@ -102,6 +102,14 @@ class Ranges(TestCase):
             self.get(self.server.addr, *words)
             self.same()
 
+    def test_small_files_with_syncs(self):
+        """One that comes whole waits for its batch as any other; nobody may wait for it meanwhile."""
+        for size in (0, 1, FIRST):
+            self.make(self.server.path("f"), noise(size))
+            for sync in ("none", "file", "batch"):
+                self.get(self.server.addr, "--sync", sync, name="f")
+                self.same(noise(size))
+
     def test_a_server_with_room_for_one(self):
         server = self.serve("--no-udp", "--max-connections", "1", write=False)
         self.make(server.path("big"), CONTENT)

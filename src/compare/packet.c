@@ -64,7 +64,7 @@ static size_t add_word(struct compare_packet *ret, const char *before, const uin
 
     if (len + strlen(before) + shown + 3 > sizeof ret->note)
         return whole + 1;
-    len += (size_t)sprintf(ret->note + len, "%s", before);
+    len += (size_t)snprintf(ret->note + len, sizeof ret->note - len, "%s", before);
     for (size_t i = 0; i < shown; i++)
         ret->note[len++] = (char)(p[i] > ' ' && p[i] < 127 ? p[i] : '.');
     strcpy(ret->note + len, whole > shown ? ".." : "");
@@ -224,7 +224,8 @@ char *compare_packet_text(const struct compare_packet *k, char *out, size_t cap)
     packet_text(k, text, sizeof text);
     for (size_t i = 0; i < sizeof remarks / sizeof *remarks; i++)
         if (remarks[i].is)
-            n += (size_t)sprintf(words + n, "%s%s", n > 0 ? ", " : " (", remarks[i].word);
+            n += (size_t)snprintf(words + n, sizeof words - n, "%s%s", n > 0 ? ", " : " (",
+                                  remarks[i].word);
     if (k->connection > 0)
         snprintf(number, sizeof number, "%u: ", k->connection);
     snprintf(out, cap, "%s%s%s%s", number, text, words, n > 0 ? ")" : "");

@@ -68,7 +68,7 @@ static double sawtooth_seconds(const struct theory_path *p, double segments, dou
                                const struct theory_aimd *aimd)
 {
     double window = TCP_INITIAL, seconds = 0, left = 1 / p->loss;
-    bool slow_start = true;
+    bool slow_start = true, recovery = false; /* RFC 6675: a round trip without growth */
 
     for (int trip = 0; trip < TRIPS_MAX && segments > 0; trip++) {
         double sent = fmin(fmin(window, segments), left), duration = fmax(p->rtt, window * s);
@@ -77,10 +77,12 @@ static double sawtooth_seconds(const struct theory_path *p, double segments, dou
         left -= sent;
         seconds += segments > 0 ? duration * sent / window : sent * s;
         if (left > 0) {
-            window = slow_start ? 2 * window : window + aimd->more;
+            window = slow_start ? 2 * window : recovery ? window : window + aimd->more;
+            recovery = false;
         } else {
             window = fmax(2, window * aimd->less);
             slow_start = false;
+            recovery = true;
             left = 1 / p->loss;
         }
     }

@@ -75,12 +75,12 @@ Test(compare_theory, near_to_what_was_measured)
         {SHORT ",loss=1%", "udp:window=64", MIB, .277, .05},
         {SHORT ",loss=1%", "udp:blksize=512,window=16", MIB, 1.79, .05},
         {SHORT ",loss=1%", "tcp:cubic", MIB, .328, .15},
-        {SHORT ",loss=1%", "tcp:reno", MIB, .407, .2},
+        {SHORT ",loss=1%", "tcp:reno", MIB, .407, .3},
         {SHORT ",loss=3%", "udp:blksize=8192", MIB, 2.538, .1},
         {SHORT ",loss=3%", "udp:window=4", MIB, 2.678, .05},
         {SHORT ",loss=3%", "udp:window=16", MIB, 1.007, .15},
         {SHORT ",loss=3%", "udp:window=64", MIB, .53, .25},
-        {SHORT ",loss=3%", "tcp:reno", MIB, 1.319, .15},
+        {SHORT ",loss=3%", "tcp:reno", MIB, 1.319, .1},
     };
 
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {

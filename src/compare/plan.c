@@ -23,15 +23,34 @@ static double round_seconds(const struct compare_spec *s, size_t i, const char *
     return isnan(sum) ? 0 : sum;
 }
 
+/* Methods over TCP whose first round is kept whole: a part would have more of slow start in it than
+ * the file. Not where they would leave the others less than half of the time. Returns what they
+ * take. */
+static double keep_whole(const struct compare_spec *s, const struct compare_plan *plan, double time,
+                         bool kept[COMPARE_METHODS_MAX])
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        kept[i] = s->methods[i].transport == COMPARE_TCP;
+        sum += kept[i] ? plan->methods[i].seconds : 0;
+    }
+    for (size_t i = 0; i < s->n && sum > time / 2; i++)
+        kept[i] = false;
+    return sum > time / 2 ? 0 : sum;
+}
+
 /* The time of one round that nobody exceeds who is cut: the shares of the short ones are spent on
  * the long ones. */
 static double longest_round(const struct compare_spec *s, const struct compare_plan *plan,
                             double time)
 {
-    double left = time, share = 0;
-    size_t open = s->n;
-    bool settled[COMPARE_METHODS_MAX] = {false}, changed = true;
+    bool settled[COMPARE_METHODS_MAX], changed = true;
+    double left = time - keep_whole(s, plan, time, settled), share = 0;
+    size_t open = 0;
 
+    for (size_t i = 0; i < s->n; i++)
+        open += !settled[i];
     while (changed && open > 0) {
         changed = false;
         share = left / (double)open;
@@ -67,6 +86,7 @@ static void add_rounds(const struct compare_spec *s, double max_time, struct com
 void compare_plan(const struct compare_spec *s, const char *congestion, double max_time,
                   struct compare_plan *plan)
 {
+    bool whole[COMPARE_METHODS_MAX];
     double longest;
 
     *plan = (struct compare_plan){0};
@@ -75,9 +95,10 @@ void compare_plan(const struct compare_spec *s, const char *congestion, double m
         plan->methods[i].rounds = 1;
         plan->methods[i].seconds = round_seconds(s, i, congestion, s->size);
     }
+    keep_whole(s, plan, max_time, whole);
     longest = longest_round(s, plan, max_time);
     for (size_t i = 0; i < s->n; i++) {
-        if (plan->methods[i].seconds > longest) {
+        if (plan->methods[i].seconds > longest && !whole[i]) {
             plan->methods[i].bytes = cut(s, i, congestion, longest);
             plan->methods[i].seconds = round_seconds(s, i, congestion, plan->methods[i].bytes);
         }

@@ -180,7 +180,8 @@ static bool make_row(const struct compare_spec *point, struct compare_row *row,
     row->transport = m.transport;
     row->window_asked = m.window;
     row->window = named->window;
-    if (named->window > 0) { /* what two ends agree on is a setting, not a measurement */
+    if (named->window > 0 &&
+        named->blksize > 0) { /* what two ends agree on is a setting, not a measurement */
         m.blksize = named->blksize;
         m.window = named->window;
     }

@@ -28,7 +28,7 @@
 #define SILENCE_MAX 10.0
 #define PER_TRIAL 0.1
 #define CHECK_SHARE 3 /* a link is checked if that takes less than this part of a point's time */
-#define TRIPS 4       /* round trips of a trial that theory does not count: asking, ending */
+#define TRIPS 2       /* round trips of a trial that theory does not count: asking, ending */
 #define WARM_UP 1000  /* bytes: less than a block */
 
 /* One point of the sweep at work. */

@@ -20,10 +20,16 @@
 static void put_wrapped(const char *text, size_t at, size_t indent, FILE *f)
 {
     while (*text != '\0') {
-        size_t n = strcspn(text, " "), columns = 0;
+        size_t n = 0, columns = 0;
 
-        for (size_t i = 0; i < n; i++)
-            columns += (text[i] & 0xc0) != 0x80; /* all but what continues a character */
+        /* All but what continues a character is a column; a word without end is cut. */
+        for (; text[n] != '\0' && text[n] != ' '; n++) {
+            bool begins = (text[n] & 0xc0) != 0x80;
+
+            if (begins && columns == WIDTH - indent)
+                break;
+            columns += begins;
+        }
         if (at > indent && at + 1 + columns > WIDTH) {
             fprintf(f, "\n%*s", (int)indent, "");
             at = indent;

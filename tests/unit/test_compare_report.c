@@ -211,6 +211,93 @@ Test(compare_report, no_line_is_wider_than_a_terminal)
     free(text);
 }
 
+static void expect_narrow(char *text)
+{
+    for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL;) {
+        size_t columns = 0;
+
+        for (const char *p = line; *p != '\0'; p++)
+            columns += (*p & 0xc0) != 0x80;
+        cr_expect_leq(columns, 80, "%s", line);
+    }
+}
+
+/* Sixteen methods with long names, both ways, each point of a sweep, figures of any size. */
+Test(compare_report, nothing_makes_it_wider)
+{
+    static const double sizes[] = {1e-9, .0123, 1, 99.96, 12345, 1e7};
+    struct compare_round rounds[2 * 2 * COMPARE_METHODS_MAX];
+    static struct compare_row many[2 * 2 * COMPARE_METHODS_MAX];
+    struct compare_result r = {.spec = &spec, .rounds = rounds, .rows = many, .estimate = 123456};
+    char name[COMPARE_LABEL_MAX], why[COMPARE_WHY_MAX], *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+
+    spec.direction = COMPARE_BOTH;
+    for (unsigned i = 0; i < COMPARE_METHODS_MAX; i++) {
+        snprintf(name, sizeof name, "tcp:averylongname_%u*64", i);
+        if (i >= 4 && i % 2) /* what is beyond 65464 is refused */
+            snprintf(name, sizeof name, "udp:blksize=1%04u,window=64", i);
+        else if (i >= 4)
+            snprintf(name, sizeof name, "udp:blksize=6%02u00,window=15", i);
+        cr_assert(compare_spec_method(&spec, name, why), "%s", why);
+    }
+    cr_assert(compare_spec_sweep(&spec, "rate=123.456mbit,1gbit", why), "%s", why);
+    for (unsigned i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+        double v = sizes[i % (sizeof sizes / sizeof *sizes)];
+
+        rounds[i] = (struct compare_round){.point = i / 2 / COMPARE_METHODS_MAX,
+                                           .method = i / 2 % COMPARE_METHODS_MAX,
+                                           .direction = i % 2 ? COMPARE_GET : COMPARE_PUT,
+                                           .number = 1,
+                                           .state = i % 7 == 6 ? COMPARE_FAILED : COMPARE_DONE,
+                                           .bytes = (uint64_t)(v * 1e6) + 1,
+                                           .size = UINT64_C(1) << 40,
+                                           .seconds = v,
+                                           .cpu_seconds = v,
+                                           .counted = i % 5 > 0,
+                                           .blksize = 1428,
+                                           .window = 3,
+                                           .retransmits = (uint64_t)(v * 1e12),
+                                           .timeouts = (uint64_t)(v * 1e12)};
+        for (int way = 0; way < 2; way++)
+            rounds[i].way[way] = (struct compare_counts){.packets = (uint64_t)(v * 1e12),
+                                                         .bytes = (uint64_t)(v * 1e12),
+                                                         .dropped_loss = (uint64_t)(v * 1e12),
+                                                         .dropped_queue = (uint64_t)(v * 1e12),
+                                                         .corrupted = (uint64_t)(v * 1e12)};
+        memset(rounds[i].why, 'w', 200);
+        memset(rounds[i].congestion, 'c', sizeof rounds[i].congestion - 1);
+    }
+    r.n_rounds = sizeof rounds / sizeof *rounds;
+    r.n_rows = compare_rows(&spec, rounds, r.n_rounds, many, sizeof many / sizeof *many);
+    cr_assert_eq(r.n_rows, r.n_rounds);
+    compare_table_head(&r, 0, f);
+    compare_table(&r, true, f);
+    compare_table_counts(&r, f);
+    compare_table_predicted(&r, f);
+    fclose(f);
+    expect_narrow(text);
+    free(text);
+}
+
+/* -v: what the first table has no room for. */
+Test(compare_report, counts)
+{
+    struct compare_result r = result_of(made_up, 7);
+
+    rows[0].dropped_queue = 12;
+    rows[1].timeouts = 2;
+    EXPECT_TEXT(
+        compare_table_counts(&r, f),
+        "\n"
+        "                      to the server    to the client                  time   CPU\n"
+        "method             packets    bytes packets    bytes lost queue flips outs     s\n"
+        "tcp (cubic)            730  1090000     366    20000    0    12     0    - 0.010\n"
+        "udp window 16          737  1070000      48     2000    0     0     0    2 0.000\n"
+        "udp stop-and-wait      737  1070000     737    23000    0     0     0    0 0.000\n");
+}
+
 Test(compare_report, words_follow_the_figures)
 {
     struct compare_round rounds[] = {TCP(1, 7), WINDOW(1, 3.5)};

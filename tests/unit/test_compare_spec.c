@@ -328,9 +328,45 @@ Test(compare_plan, long_ones_are_cut_to_what_is_left)
     cr_expect_eq(p.methods[2].bytes % COMPARE_BLKSIZE, 0);
     cr_expect_leq(p.seconds, 30);
     cr_expect_gt(p.seconds, 24);
+    compare_plan(&s, "cubic", 14, &p);
+    cr_expect_eq(p.methods[0].bytes, s.size, "tcp is cut last");
+    cr_expect_lt(p.methods[1].bytes, s.size);
+    cr_expect_leq(p.seconds, 14);
+    compare_plan(&s, "cubic", 6, &p);
+    cr_expect_lt(p.methods[0].bytes, s.size, "where it needs more than half of the time");
+    cr_expect_leq(p.seconds, 6);
     compare_plan(&s, "cubic", .01, &p);
     cr_expect_eq(p.methods[2].bytes, COMPARE_BLKSIZE, "never nothing");
     s.direction = COMPARE_BOTH;
     compare_plan(&s, "cubic", 30, &p);
     cr_expect_leq(p.seconds, 30);
+}
+
+Test(compare_plan, what_is_impossible_takes_no_time)
+{
+    struct compare_spec s;
+    struct compare_plan p;
+    char why[COMPARE_WHY_MAX];
+
+    compare_spec_default(&s);
+    s.size = 64 << 20;
+    cr_assert(compare_spec_method(&s, "tcp*4", why));
+    compare_plan(&s, "cubic", 30, &p);
+    cr_expect_float_eq(p.seconds, 0, 1e-9, "no put");
+    s.direction = COMPARE_BOTH;
+    compare_plan(&s, "cubic", 30, &p);
+    cr_expect_gt(p.seconds, 20, "but a get");
+}
+
+Test(compare_plan, a_window_that_overflows_is_cut)
+{
+    struct compare_spec s;
+    struct compare_plan p;
+    char why[COMPARE_WHY_MAX];
+
+    compare_spec_default(&s);
+    cr_assert(compare_spec_method(&s, "udp:window=64", why));
+    compare_plan(&s, "cubic", 10, &p);
+    cr_expect_lt(p.methods[0].bytes, s.size / 2);
+    cr_expect_leq(p.seconds, 10);
 }

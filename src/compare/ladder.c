@@ -180,7 +180,7 @@ static void draw_arrow(const struct compare_packet *k, double y, double flight, 
         fprintf(f, "<path d=\"M%.1f 0l%d -4v8z\"/>", dir * end, -10 * dir);
     /* Long words begin near their sender, where the next arrow is farther away. */
     fprintf(f, "<text class=\"lad-text\" x=\"%.1f\" y=\"-4\">",
-            dir * (half > 0.36 * length || lost ? half : length / 2));
+            dir * (half > 0.36 * length || half > end / 2 ? half : end / 2));
     markup_text(text, f);
     fputs("</text></g>\n", f);
 }

@@ -107,6 +107,16 @@ def end(process, how=signal.SIGKILL):
         process.wait()
 
 
+def descendants(pid):
+    """All processes below one, of namespaces of theirs too."""
+    found = []
+    for task in pathlib.Path("/proc").glob(f"{pid}/task/*/children"):
+        with contextlib.suppress(OSError):
+            for child in task.read_text(encoding="ascii").split():
+                found += [int(child), *descendants(int(child))]
+    return found
+
+
 def peak_memory(pid):
     """Bytes that a running process has had resident at most; 0 when it has ended."""
     with contextlib.suppress(OSError):

@@ -185,8 +185,10 @@ class Ends(Link):
     def test_interrupt_prints_what_was_measured(self):
         process, out = self.begin("--size", "10M", "-m", "tcp", "-m", "udp", "--rounds", "1",
                                   "--max-time", "600", "-v")
-        # The first round is told on standard error, then stop-and-wait begins.
+        # The first round is told on standard error, then stop-and-wait begins, with a link, a server
+        # and a client.
         self.assertIn(b"round 1", process.stderr.readline())
+        wait_for(lambda: len(harness.descendants(process.pid)) >= 7, "the second transfer", 60)
         process.send_signal(signal.SIGINT)
         status, _, err = finish(process)
         text = self.read(out).decode()

@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 
 import harness  # noqa: E402
-from harness import TestCase, skip_unless, wait_for  # noqa: E402
+from harness import TestCase, descendants, skip_unless, wait_for  # noqa: E402
 
 PR_SET_CHILD_SUBREAPER = 36
 ARGUMENTS = ("compare", "-m", "tcp", "-m", "udp:window=4", "--size", "400K", "--rtt", "2ms",
@@ -22,16 +22,6 @@ POINTS = 100 if FULL else 20
 LONGEST = 2.5  # seconds, of about as many that such a run takes
 SEED = int(os.environ.get("XFER_TEST_SEED") or 4)
 GONE = 60
-
-
-def children_of(pid):
-    """All below a process, from the first generation to the last."""
-    found = []
-    for task in pathlib.Path("/proc").glob(f"{pid}/task/*/children"):
-        with contextlib.suppress(OSError):
-            for child in task.read_text(encoding="ascii").split():
-                found += [int(child), *children_of(int(child))]
-    return found
 
 
 def no_child_left():
@@ -96,7 +86,7 @@ class Ends(TestCase):
         for n in range(1, POINTS // 2 + 1):
             process, seen = self.begin(), set()
             while len(seen) < n and process.poll() is None:
-                seen.update(children_of(process.pid))
+                seen.update(descendants(process.pid))
             process.kill()
             self.assertNothingStays(process, f"SIGKILL at process number {n}")
 
@@ -105,9 +95,9 @@ class Ends(TestCase):
         rng = random.Random(SEED + 3)
         for _ in range(n):
             process = self.begin(options=options)
-            wait_for(lambda p=process: len(children_of(p.pid)) >= 3 or p.poll() is not None,
+            wait_for(lambda p=process: len(descendants(p.pid)) >= 3 or p.poll() is not None,
                      "processes")
-            victims = children_of(process.pid)
+            victims = descendants(process.pid)
             if victims:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(rng.choice(victims), how)

@@ -287,7 +287,7 @@ static double warm_up_limit(const struct compare_run *run)
 static int warm_up_all(struct compare_run *run)
 {
     bool done[2] = {false, false};
-    struct compare_round round;
+    struct compare_round round = {.why = ""};
     int err = 0, status;
 
     for (unsigned i = 0; i < run->point.n && !xfer_stop_is_raised(run->stop); i++) {
@@ -307,13 +307,17 @@ static int warm_up_all(struct compare_run *run)
             run->remote != NULL && round.state == COMPARE_UNFINISHED && !run->trial->heard;
         if (run->place.kind != PLACE_LINK && run->result.measured_rtt == 0)
             run->result.measured_rtt = round.rtt;
-        err = round.state != COMPARE_DONE && err <= 0 ? run->trial->err : 1;
+        if (round.state != COMPARE_FAILED && !run->silent[transport])
+            err = 1; /* somebody is there, whatever the time was enough for */
+        else if (err <= 0)
+            err = run->trial->err;
     }
     if (run->remote == NULL || err >= 0 || xfer_stop_is_raised(run->stop))
         return 0;
     if (err == -XFER_EDEADLINE)
-        snprintf(run->why, sizeof run->why, "%.200s: no answer within %.2g s", run->remote,
-                 warm_up_limit(run));
+        snprintf(round.why, sizeof round.why, "no answer within %.2g s", warm_up_limit(run));
+    snprintf(run->why, sizeof run->why, "%.120s: %.120s", run->remote,
+             round.why[0] ? round.why : xfer_strerror(err));
     return fail(run, err, run->remote);
 }
 

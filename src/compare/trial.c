@@ -225,7 +225,9 @@ static int err_of_ends(const struct trial *t, char why[COMPARE_WHY_MAX])
 
 static int err_of_client(const struct trial *t, char why[COMPARE_WHY_MAX])
 {
-    if (t->err != 0)
+    if (t->err == -XFER_EUNKNOWN && t->direction == COMPARE_PUT)
+        snprintf(why, COMPARE_WHY_MAX, "the server cannot throw an upload away: older, or no xfer");
+    else if (t->err != 0)
         snprintf(why, COMPARE_WHY_MAX, "%s", t->why[0] ? t->why : xfer_strerror(t->err));
     if (t->err != 0)
         return t->err;

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 
+import fake
 import harness
 from harness import ENV, SANITIZED, TestCase, XFER, noise, scaled, skip_unless, start, tree, wait_for
 
@@ -146,6 +147,21 @@ class OutOfOrder(TestCase):
             self.fails(3, "no answer within", "compare", f"{server.addr}/", "-m", "udp",
                        "--max-time", "3")
 
+    def test_a_server_that_cannot_discard(self):
+        """An older one: it is told nothing that it would keep."""
+        def old(peer):
+            peer.line()
+            peer.send(b"XFER/1\n")
+            while True:
+                verbs.add(peer.line().split()[0])
+                peer.drop_body()
+                peer.send(b"502 unknown-request\n")
+
+        verbs = set()
+        with fake.Fake(old) as server:
+            self.fails(4, "cannot throw an upload away", "compare", f"{server.addr}/", "-m", "tcp")
+        self.assertEqual(verbs, {b"DISCARD"})
+
     def test_a_server_that_disappears(self):
         server = self.serve(write=False)
         process = start("compare", "-v", "--rounds", "100", "-m", "tcp", "-m", "udp", "--json",
@@ -214,6 +230,11 @@ class Path(TestCase):
         out, took = self.between("10.77.0.2:/f", "--max-time", "6", "-m", "tcp", "-m", "udp",
                                  status=3)
         self.assertLess(took, scaled(20))
+        self.assertRegex(out, r"\nudp stop-and-wait did not finish: \S+ s were over after \S+ KiB")
+
+    def test_a_first_transfer_that_takes_too_long_is_an_answer(self):
+        out, _ = self.between("10.77.0.2:/f", "--max-time", "6", "-m", "udp", status=3)
+        self.assertRegex(out, r"^get \S+ KiB, RTT \d\d\.\S* ms \(measured\)")
         self.assertRegex(out, r"\nudp stop-and-wait did not finish: \S+ s were over after \S+ KiB")
 
     def test_udp_and_tcp_that_nobody_answers(self):

@@ -25,7 +25,14 @@
 #define SEC (1000 * MS)
 #define LIMIT (60 * SEC)
 
-enum { PORT = 4000, DATAGRAMS = 500, DATAGRAM = 200, BULK = 2 << 20, TCP_CHUNK = 16 << 10 };
+enum {
+    PORT = 4000,
+    DATAGRAMS = 500,
+    DATAGRAM = 200,
+    BULK = 2 << 20,
+    TCP_CHUNK = 16 << 10,
+    KILLS = 30
+};
 
 static struct link_settings settings(int64_t delay)
 {
@@ -448,6 +455,41 @@ static int sleep_long(void *arg)
     return 0;
 }
 
+/* A port that no other process may have meanwhile; tells whether it has it. */
+static int hold_port(void *arg)
+{
+    const int *told = arg;
+    struct sockaddr_in a = server_address();
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    if (write(told[1], bind(fd, (struct sockaddr *)&a, sizeof a) == 0 ? "y" : "n", 1) != 1)
+        return 1;
+    pause();
+    return 0;
+}
+
+static void test_kill(void)
+{
+    struct link_settings s = settings(0);
+    struct link *link = opened(&s);
+    unsigned held = 0;
+    int told[2];
+    char answer;
+    pid_t pid;
+
+    if (pipe(told) < 0)
+        exit(99);
+    for (unsigned i = 0; i < KILLS; i++) {
+        if (link_start(link, LINK_SERVER, hold_port, told, &pid) == 0 && heard(told[0]) &&
+            read(told[0], &answer, 1) == 1)
+            held += answer == 'y';
+        link_kill(link, pid);
+    }
+    tap_check(held == KILLS, "who is killed is gone: %u of %d had the port after one another", held,
+              KILLS);
+    link_close(link);
+}
+
 static void test_exit_status(void)
 {
     struct link_settings s = settings(0);
@@ -559,6 +601,7 @@ int main(void)
     test_impossible();
     test_judgement();
     test_exit_status();
+    test_kill();
     test_killed_caller();
     test_round_trip();
     test_rate();

@@ -18,7 +18,7 @@ PR_SET_CHILD_SUBREAPER = 36
 ARGUMENTS = ("compare", "-m", "tcp", "-m", "udp:window=4", "--size", "400K", "--rtt", "2ms",
              "--loss", "1%", "--rounds", "2", "--max-time", "20")
 FULL = os.environ.get("XFER_TEST_FULL", "0") not in ("", "0")
-POINTS = 100 if FULL else 20
+POINTS = 60 if FULL else 20
 LONGEST = 2.5  # seconds, of about as many that such a run takes
 SEED = int(os.environ.get("XFER_TEST_SEED") or 4)
 GONE = 60

@@ -153,7 +153,7 @@ class Lessons(TestCase):
         self.assertGreaterEqual(rows["1428"].packets, 94)
 
     def loss(self, rows, out):
-        """Theory: 1.4 times the 0.95 s that are needed without loss."""
+        """Theory: 1.7 times the 0.97 s that are needed without loss."""
         row = rows["udp stop-and-wait"]
         self.assertGreater(row.seconds, 1.2 * 46 * 0.0206)
         self.assertGreater(row.resent, 3)
@@ -169,8 +169,8 @@ class Lessons(TestCase):
         self.assertGreater(seconds[0], 4 * seconds[3])
 
     def parallel(self, rows, _):
-        """Theory: 4 times as long."""
-        self.assertGreater(rows["tcp"].seconds, 1.5 * rows["tcp x 4"].seconds)
+        """Theory: 5 times as long; single rounds differ much."""
+        self.assertGreater(rows["tcp"].seconds, 1.3 * rows["tcp x 4"].seconds)
 
     def corruption(self, rows, _):
         for row in rows.values():

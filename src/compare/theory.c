@@ -32,7 +32,7 @@ double theory_seconds(const struct compare_link *l, const struct compare_method 
     struct theory_path p = theory_path(l, direction);
     /* RFC 5681; RFC 9438, 4.3: as fast as Reno, in smaller teeth. */
     static const struct theory_aimd reno = {1, 0.5}, cubic = {0.53, 0.7};
-    const char *cc = congestion[0] ? congestion : m->congestion;
+    const char *cc = m->congestion[0] ? m->congestion : congestion;
 
     if (p.rtt <= 0)
         return NAN;

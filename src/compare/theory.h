@@ -57,8 +57,9 @@ struct theory_aimd {
 double theory_tcp_loss(const struct theory_path *p, uint64_t bytes, unsigned streams,
                        const struct theory_aimd *aimd);
 
-/* Of a method on a link, as its client sees it. congestion: what it will run, "" not known (taken
- * for one that is based on loss). NAN: none. direction is PUT or GET. */
+/* Of a method on a link, as its client sees it. congestion: the kernel's default, which counts
+ * where the method names none; "" not known (taken for one that is based on loss). NAN: none.
+ * direction is PUT or GET. */
 double theory_seconds(const struct compare_link *l, const struct compare_method *m,
                       const char *congestion, enum compare_direction direction, uint64_t bytes);
 

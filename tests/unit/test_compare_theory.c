@@ -210,3 +210,18 @@ Test(compare_theory, fits)
     cr_expect_eq(theory_fits(&l, &m, "", COMPARE_PUT, MIB, 20), MIB);
     cr_expect_eq(theory_fits(&l, &m, "", COMPARE_PUT, 100, 1e-9), 100);
 }
+
+/* The kernel's default is none of the business of a method that names its own. */
+Test(compare_theory, the_method_names_its_congestion_control)
+{
+    struct compare_link l = link_of("rate=50mbit,rtt=80ms,loss=0.5%");
+    struct compare_method reno, any;
+    char why[COMPARE_WHY_MAX];
+
+    cr_assert(compare_method_parse("tcp:reno", &reno, why));
+    cr_assert(compare_method_parse("tcp", &any, why));
+    cr_expect_eq(theory_seconds(&l, &reno, "bbr", COMPARE_GET, 3 * MIB),
+                 theory_seconds(&l, &any, "reno", COMPARE_GET, 3 * MIB));
+    cr_expect_gt(theory_seconds(&l, &reno, "bbr", COMPARE_GET, 3 * MIB),
+                 2 * theory_seconds(&l, &any, "bbr", COMPARE_GET, 3 * MIB));
+}

@@ -111,6 +111,15 @@ static void reply_error(const struct tftp_server *ts, int i, const struct addr *
     udp_listen_send(ts->fd[i], local, to, out, n);
 }
 
+void tftp_server_turn_away(struct tftp_server *ts, int i, const struct addr *local,
+                           const struct addr *to, const char *text)
+{
+    pthread_mutex_lock(&ts->mutex);
+    if (ts->fd[i] >= 0)
+        reply_error(ts, i, local, to, -XFER_EBUSY, text);
+    pthread_mutex_unlock(&ts->mutex);
+}
+
 /* The same request from the same port again: it was answered, and is answered again in time. */
 static bool is_duplicate(struct tftp_server *ts, const struct addr *from, const uint8_t *p,
                          size_t n, unsigned *same_host)
@@ -131,14 +140,15 @@ static bool is_duplicate(struct tftp_server *ts, const struct addr *from, const 
     return found;
 }
 
-static int start_transfer(struct tftp_server *ts, const struct addr *from, const struct addr *local,
-                          const uint8_t *p, size_t n, unsigned unheard)
+static int start_transfer(struct tftp_server *ts, int i, const struct addr *from,
+                          const struct addr *local, const uint8_t *p, size_t n, unsigned unheard)
 {
     struct tftp_transfer *t = calloc(1, sizeof *t + n);
 
     if (!t)
         return -ENOMEM;
     t->ts = ts;
+    t->listener = i;
     t->peer = *from;
     t->local = *local;
     t->unheard = unheard;
@@ -163,8 +173,8 @@ static unsigned per_host(const struct server *srv)
 }
 
 /* Why a well-formed request gets no transfer; NULL when it has one, or had it. */
-static const char *admit(struct tftp_server *ts, const struct addr *from, const struct addr *local,
-                         const uint8_t *p, size_t n)
+static const char *admit(struct tftp_server *ts, int i, const struct addr *from,
+                         const struct addr *local, const uint8_t *p, size_t n)
 {
     unsigned same_host;
 
@@ -175,7 +185,7 @@ static const char *admit(struct tftp_server *ts, const struct addr *from, const 
     if (!server_enter(ts->srv))
         return "peer is busy: too many transfers, try again later";
     unsigned unheard = same_host < UNHEARD_PER_HOST ? TFTP_UNHEARD : 0;
-    if (start_transfer(ts, from, local, p, n, unheard) == 0)
+    if (start_transfer(ts, i, from, local, p, n, unheard) == 0)
         return NULL;
     server_leave(ts->srv);
     return "peer is busy: no thread for a transfer, try again later";
@@ -207,7 +217,7 @@ static void take_request(struct tftp_server *ts, int i, const struct addr *from,
     }
     if (!text) {
         err = -XFER_EBUSY;
-        text = admit(ts, from, local, p, n);
+        text = admit(ts, i, from, local, p, n);
     }
     if (text) {
         reply_error(ts, i, local, from, err, text);
@@ -328,10 +338,12 @@ static void stop_listening(struct watch *w)
 
     w->stop_at = clock_now() + LINGER_AT_STOP;
     atomic_store(&ts->ending, true);
+    pthread_mutex_lock(&ts->mutex);
     for (int i = 0; i < ts->n; i++) {
         close(ts->fd[i]);
         ts->fd[i] = -1;
     }
+    pthread_mutex_unlock(&ts->mutex);
 }
 
 static void *listen_thread(void *arg)

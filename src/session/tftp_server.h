@@ -16,9 +16,9 @@ struct tftp_server {
     struct server *srv;     /* constant, as are the next three */
     struct udp_ports ports; /* of transfers */
     unsigned cores;
-    int wake_fd; /* a transfer has ended */
-    int n;       /* listening sockets; constant once the thread runs */
-    int fd[TFTP_LISTEN_MAX];
+    int wake_fd;             /* a transfer has ended */
+    int n;                   /* listening sockets; constant once the thread runs */
+    int fd[TFTP_LISTEN_MAX]; /* closed under mutex, by the thread that reads them */
     struct addr bound[TFTP_LISTEN_MAX];
     atomic_uint active; /* transfers */
     atomic_bool ending; /* was told to stop */
@@ -41,6 +41,11 @@ int tftp_server_listen(struct tftp_server *ts, const struct addr *a);
 int tftp_server_start(struct tftp_server *ts);
 /* After srv's stop was raised: waits until transfers and lingering are over. Safe without start. */
 void tftp_server_free(struct tftp_server *ts);
+
+/* From a thread of a transfer that has no socket: ERROR "busy" from listening socket i, unless
+ * nobody listens any more. */
+void tftp_server_turn_away(struct tftp_server *ts, int i, const struct addr *local,
+                           const struct addr *to, const char *text);
 
 void tftp_recent_add(struct tftp_server *ts, const char *etag, const uint8_t sha256[DIGEST_LEN]);
 bool tftp_recent_get(struct tftp_server *ts, const char *etag, uint8_t sha256[DIGEST_LEN]);

@@ -437,8 +437,12 @@ static int run(struct tftp_work *k)
     int opened = open_file(k);
 
     int r = udp_open_server(&t->udp, &t->local, &t->peer, &t->ts->ports);
-    if (r < 0)
-        return opened < 0 ? opened : r;
+    if (r < 0) {
+        snprintf(t->drive.text, sizeof t->drive.text,
+                 "peer is busy: no port for a transfer, try again later");
+        tftp_server_turn_away(t->ts, t->listener, &t->local, &t->peer, t->drive.text);
+        return -XFER_EBUSY;
+    }
     if (opened < 0) {
         refuse(t, opened);
         return opened;

@@ -12,6 +12,7 @@ struct tftp_server;
 struct tftp_transfer {
     struct tftp_transfer *next;
     struct tftp_server *ts;
+    int listener;            /* of tftp_server.fd: the request came there */
     struct addr peer, local; /* of the request */
     struct udp udp;
     struct tftp_drive drive;

@@ -233,8 +233,11 @@ class Ports(TestCase):
                 self.assertEqual(peer.ask(rrq("a")), ("DATA", 1, b"hello\n"))
                 came.add(peer.came[1])
             self.assertEqual(came, {low, low + 1})
-            peers[2].send(rrq("a"))
-            server.wait_log("GET a .* failed")
+            answer = peers[2].ask(rrq("a"))
+            self.assertEqual((answer[0], answer[1]), ("ERROR", 0))
+            self.assertIn("no port", answer[2])
+            self.assertEqual(peers[2].came[1], server.udp_port)
+            server.wait_log("GET a .* failed busy: .*no port")
             for peer in peers[:2]:
                 peer.send(ack(1))
 

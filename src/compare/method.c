@@ -56,7 +56,7 @@ static bool parse_udp_setting(const char *s, size_t n, struct compare_method *m,
     if (n > 7 && memcmp(s, "window=", 7) == 0)
         return parse_number(s + 7, n - 7, 1, WINDOW_MAX, &m->window) ||
                wrong(why, whole, "window is a number from 1 to 32767");
-    return wrong(why, whole, "udp takes blksize=N and window=N");
+    return wrong(why, whole, "udp takes blksize=N and window=N (as in udp:blksize=512,window=16)");
 }
 
 /* What stands after "udp". */
@@ -65,6 +65,7 @@ static bool parse_udp(const char *s, struct compare_method *m, const char *whole
 {
     struct rbuf list;
     const char *setting;
+    bool blksize = false, window = false; /* given */
     size_t n;
 
     m->blksize = COMPARE_BLKSIZE;
@@ -74,9 +75,15 @@ static bool parse_udp(const char *s, struct compare_method *m, const char *whole
     if (*s != ':' || s[strlen(s) - 1] == ':' || s[strlen(s) - 1] == ',')
         return wrong(why, whole, "udp takes blksize=N and window=N (as in udp:window=16)");
     list = rbuf_init(s + 1, strlen(s + 1));
-    while (rbuf_token(&list, ',', &setting, &n))
+    while (rbuf_token(&list, ',', &setting, &n)) {
+        bool *again = *setting == 'b' ? &blksize : &window;
+
         if (!parse_udp_setting(setting, n, m, whole, why))
             return false;
+        if (*again)
+            return wrong(why, whole, "a setting is given twice");
+        *again = true;
+    }
     return true;
 }
 

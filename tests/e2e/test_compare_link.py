@@ -111,6 +111,22 @@ class Rounds(Link):
         self.assertRegex(out.decode(), r"measured on the first \S+ \w+ of 100 MiB"
                                        r"|did not finish: \S+ s were over", err)
 
+    def test_ways_apart_and_a_second_table(self):
+        out, _ = self.compare("--rate", "20mbit/2mbit", "--link", "delay=2ms/8ms", "--size", "100K",
+                              "--direction", "both", "-m", "tcp", "-m", "udp", "--rounds", "1",
+                              "-v")
+        text = out.decode()
+        self.assertRegex(text, r"^put and get 100 KiB, 20 Mbit/s up, 2 Mbit/s down, RTT 10 ms ")
+        # No get is faster than the way down: 102400 bytes at 2 Mbit/s.
+        get = text.split("\nget:\n")[1]
+        times = [float(t) for t in re.findall(r"^(?:tcp|udp) .*? ([\d.]+) \(one round\)", get, re.M)]
+        self.assertEqual(len(times), 2, text)
+        self.assertGreater(min(times), 0.41)
+        rows = re.findall(r"^(put:|get:) +to the server +to the client.*\n.*\n(?:(?:tcp|udp).* "
+                          r"\d+ +\d+ +\d+ +\d+ +\d+ +\d+ +\d+ +[-\d]+ +[\d.]+\n){2}", text, re.M)
+        self.assertEqual(rows, ["put:", "get:"], text)
+        self.assertTrue(all(len(line) <= 80 for line in text.splitlines()), text)
+
     def test_sweep(self):
         out, _ = self.compare("--sweep", "blksize=512,1024", "-m", "udp", "--size", "10K",
                               "--rounds", "1", "--csv", "-q")

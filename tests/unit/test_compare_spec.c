@@ -67,6 +67,33 @@ Test(compare_method, refused)
     }
 }
 
+Test(compare_method, refused_with_the_right_form)
+{
+    static const struct {
+        const char *text, *why;
+    } t[] = {
+        {"TCP", "method 'TCP': a method begins with tcp or udp"},
+        {"tcp4", "method 'tcp4': after tcp comes :NAME or *N"},
+        {"tcp*", "method 'tcp*': connections are a number from 1 to 64 (as in tcp*4)"},
+        {"tcp:window=4",
+         "method 'tcp:window=4': no name of a congestion control (as in tcp:cubic)"},
+        {"udp16", "method 'udp16': udp takes blksize=N and window=N (as in udp:window=16)"},
+        {"udp:bbr",
+         "method 'udp:bbr': udp takes blksize=N and window=N (as in udp:blksize=512,window=16)"},
+        {"udp:blksize=1k", "method 'udp:blksize=1k': blksize is a number from 8 to 65464"},
+        {"udp:window=4,window=5", "method 'udp:window=4,window=5': a setting is given twice"},
+        {"udp:window=4,blksize=512,window=5",
+         "method 'udp:window=4,blksize=512,window=5': a setting is given twice"},
+    };
+    char why[COMPARE_WHY_MAX];
+    struct compare_method m;
+
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        cr_expect_not(compare_method_parse(t[i].text, &m, why), "%s", t[i].text);
+        cr_expect_str_eq(why, t[i].why, "%s", why);
+    }
+}
+
 Test(compare_link, texts)
 {
     static const struct {

@@ -96,7 +96,8 @@ static int unreachable(struct tftp_drive *d, int err)
 {
     struct tftp_actions acts;
 
-    note_failure(d, err, NULL, 0);
+    if (d->sm.state != TFTP_S_LINGER) /* what is in its place stays so, whoever hears of it */
+        note_failure(d, err, NULL, 0);
     tftp_sm_unreachable(&d->sm, &acts);
     return d->err;
 }

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -48,6 +49,17 @@ class Case(TestCase):
 
 
 class Addresses(Case):
+    def test_what_is_in_its_place_stays_a_success(self):
+        """The last ACK cannot even be sent: this machine's network has gone."""
+        harness.need_tool("strace")
+        harness.need_plain()
+        prefix = ("strace", "-o", self.path("calls"), "-e", "trace=sendto",
+                  "-e", "inject=sendto:error=ENETDOWN:when=2+")
+        probe = subprocess.run([*prefix, "true"], stderr=subprocess.PIPE, check=False)
+        harness.skip_unless(probe.returncode == 0, f"nothing can be traced here: {probe.stderr}")
+        self.get(lambda peer, asked: peer.send(data(1, b"hello")), content=b"hello", prefix=prefix)
+        self.assertIn(b"INJECTED", self.read("calls"))
+
     def test_80_first_answer_from_another_host(self):
         def play(peer, asked):
             with Peer(peer.to, bind="127.0.0.2") as other:

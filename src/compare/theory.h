@@ -8,7 +8,8 @@
  *   stop-and-wait    N (R + s + s_ack + RTO q (1 - q) / (1 - 4q + 2qq))
  *   window W         N/W, rounded up, (R + s_ack) + N s; with loss go-back-N's mean flight
  *   TCP              R + slow start's idle time + bytes at the line's rate + R
- *   TCP with loss    the saw-tooth of Mathis et al. 1997, a loss every 1/p segments, which slow
+ *   TCP with loss    the saw-tooth of Mathis et al. 1997, a loss every 1/p segments, or where a
+ *   or a short queue flight is more than the queue holds, which slow
  *                    start begins and whose mean is 1.22 MSS / (R sqrt(p)); not for bbr
  * Without Karn's rule, RFC 6298, 3, what stop-and-wait waits for would be RTO q / (1 - 2q).
  */
@@ -50,7 +51,7 @@ double theory_window(const struct theory_path *p, uint64_t bytes, unsigned blksi
  * that waits for the word "verified" or began by asking. NAN without a rate. */
 double theory_tcp(const struct theory_path *p, uint64_t bytes, unsigned streams, double after);
 double theory_mathis(const struct theory_path *p, uint64_t bytes, unsigned streams);
-/* Of a congestion control that is based on loss; p->loss is not 0. */
+/* Of a congestion control that is based on loss. */
 struct theory_aimd {
     double more, less; /* segments that a window gains in a round trip; what a loss leaves of it */
 };

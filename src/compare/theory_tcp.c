@@ -62,8 +62,19 @@ double theory_mathis(const struct theory_path *p, uint64_t bytes, unsigned strea
     return (double)bytes / (rate * streams);
 }
 
-/* The saw-tooth of Mathis, begun by slow start: every 1/p segments one is lost, and the window
- * falls to a part of itself. As many trips as tell it; what is left has the mean rate. */
+/* Whether a flight is more than the queue holds: the first is sent at once, in slow start each
+ * acknowledgment lets two segments go, later the line holds a round trip's worth. */
+static bool overflows(const struct theory_path *p, double window, double s, int trip,
+                      bool slow_start)
+{
+    double waits = trip == 0 ? window - 1 : slow_start ? window / 2 : window - p->rtt / s;
+
+    return p->queue > 0 && waits * p->mtu > p->queue;
+}
+
+/* The saw-tooth of Mathis, begun by slow start: one segment is lost in every 1/p, or when the queue
+ * is full, and the window falls to a part of itself. As many trips as tell it; what is left has the
+ * mean rate. 0 where slow start lasts to the end. */
 static double sawtooth_seconds(const struct theory_path *p, double segments, double s,
                                const struct theory_aimd *aimd)
 {
@@ -72,20 +83,22 @@ static double sawtooth_seconds(const struct theory_path *p, double segments, dou
 
     for (int trip = 0; trip < TRIPS_MAX && segments > 0; trip++) {
         double sent = fmin(fmin(window, segments), left), duration = fmax(p->rtt, window * s);
+        bool lost = sent == left || overflows(p, window, s, trip, slow_start);
 
         segments -= sent;
         left -= sent;
         seconds += segments > 0 ? duration * sent / window : sent * s;
-        if (left > 0) {
+        if (!lost) {
             window = slow_start ? 2 * window : recovery ? window : window + aimd->more;
-            recovery = false;
         } else {
             window = fmax(2, window * aimd->less);
-            slow_start = false;
-            recovery = true;
             left = 1 / p->loss;
         }
+        slow_start &= !lost;
+        recovery = lost;
     }
+    if (slow_start)
+        return 0;
     return seconds + fmax(segments * s, theory_mathis(p, (uint64_t)(segments * mss(p)), 1));
 }
 
@@ -93,7 +106,8 @@ static double lossy_seconds(const struct theory_path *p, uint64_t bytes, unsigne
                             const struct theory_aimd *aimd)
 {
     double segments = ceil((double)bytes / mss(p) / streams);
-    double s = theory_serialize(p->mtu, p->rate) * streams;
+    double s = theory_serialize(
+        (double)bytes / segments + (THEORY_IP_HEADER + TCP_HEADER) * streams, p->rate);
     double joining = JOINING * p->rtt * (streams - 1) / streams;
     double twice = segments * p->loss * p->loss * (p->rtt + RTO_MIN);
 

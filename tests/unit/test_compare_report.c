@@ -416,7 +416,7 @@ Test(compare_report, csv)
                 "bytes,size_bytes,median_seconds,min_seconds,max_seconds,theory_seconds,"
                 "bits_per_second,link_share,ratio,cpu_seconds,packets,wire_bytes,dropped_loss,"
                 "dropped_queue,timeouts,retransmits\r\n"
-                "tcp,tcp (cubic),put,,,done,,1,0,1048576,1048576,0.5,0.5,0.5,0.4965104,16777216,"
+                "tcp,tcp (cubic),put,,,done,,1,0,1048576,1048576,0.5,0.5,0.5,0.496530659,16777216,"
                 "0.8388608,1,0.01,1096,1110000,0,0,0,0\r\n"
                 "udp:window=16,udp window 16,put,,,failed,\"lost, \"\"gone\"\"\",1,1,0,9,,,,,,,,,,"
                 ",,,,\r\n");

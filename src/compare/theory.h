@@ -8,9 +8,9 @@
  *   stop-and-wait    N (R + s + s_ack + RTO q (1 - q) / (1 - 4q + 2qq))
  *   window W         N/W, rounded up, (R + s_ack) + N s; with loss go-back-N's mean flight
  *   TCP              R + slow start's idle time + bytes at the line's rate + R
- *   TCP with loss    the saw-tooth of Mathis et al. 1997, a loss every 1/p segments, or where a
- *   or a short queue flight is more than the queue holds, which slow
- *                    start begins and whose mean is 1.22 MSS / (R sqrt(p)); not for bbr
+ *   TCP with loss    the saw-tooth of Mathis et al. 1997, begun by slow start: a loss every 1/p
+ *                    segments, or where a flight is more than the queue holds; its mean is
+ *                    1.22 MSS / (R sqrt(p)); not for bbr
  * Without Karn's rule, RFC 6298, 3, what stop-and-wait waits for would be RTO q / (1 - 2q).
  */
 #ifndef XFER_COMPARE_THEORY_H

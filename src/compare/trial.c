@@ -118,6 +118,8 @@ static void on_event(void *user, const struct xfer_event *ev)
 {
     struct trial *t = user;
 
+    if (ev->type == XFER_EV_PROGRESS)
+        t->moved = ev->bytes_done; /* of one that is cut, the totals may not tell */
     if (ev->type != XFER_EV_FILE)
         return;
     t->verified = ev->outcome == XFER_DONE && ev->verified;
@@ -181,7 +183,8 @@ int trial_client(void *arg)
     t->seconds = process_now() - begun;
     t->cpu = cpu_seconds();
     t->size = totals.bytes;
-    t->moved = totals.bytes_wire;
+    if (totals.bytes_wire > t->moved)
+        t->moved = totals.bytes_wire;
     t->retransmits = totals.retransmits;
     t->timeouts = totals.timeouts;
     t->rtt = totals.rtt;

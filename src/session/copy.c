@@ -211,6 +211,8 @@ int copy_local_sum(struct copy *c, int fd, const struct stat *sb, uint8_t out[DI
         off += (uint64_t)n;
         if (xfer_stop_is_raised(c->o->net.stop))
             r = -XFER_ECANCELED;
+        else if (clock_now() >= c->deadline)
+            r = -XFER_EDEADLINE;
     }
     if (r == 0 && !digest_peek(d, out))
         r = -ENOMEM;

@@ -4,6 +4,7 @@ e2e_tests = \
 	tests/e2e/test_basics.py \
 	tests/e2e/test_compare.py \
 	tests/e2e/test_compare_capture.py \
+	tests/e2e/test_compare_ends.py \
 	tests/e2e/test_compare_keys.py \
 	tests/e2e/test_compare_link.py \
 	tests/e2e/test_compare_remote.py \

@@ -1,0 +1,395 @@
+"""`xfer compare` and its surroundings: its time, signals, files, shortages, processes that die.
+Most of it over the loopback device: what ends a run is the same wherever it runs."""
+
+import contextlib
+import json
+import os
+import pathlib
+import pty
+import resource
+import signal
+import subprocess
+import time
+
+import harness
+from harness import TestCase, end, finish, noise, scaled, skip_unless, start, wait_for
+
+LOOPBACK = ("compare", "--link", "loopback")
+BIG = ("--size", "8G", "--max-time", "600")  # made while it is at work, hours over stop-and-wait
+
+
+def children(pid):
+    """From the oldest to the youngest."""
+    with contextlib.suppress(OSError):
+        text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return sorted(map(int, text.split()))
+    return []
+
+
+def rounds(out):
+    return [r for r in map(json.loads, out.splitlines()) if r["type"] == "round"]
+
+
+class Case(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.data = self.path("data")
+        os.mkdir(self.data)
+        self.env = {"TMPDIR": self.data}
+
+    def compare(self, *args, **kwargs):
+        return self.xfer(*LOOPBACK, *args, env=self.env, **kwargs)
+
+    def begin(self, *args, **popen):
+        process = start(*LOOPBACK, *args, env=self.env, **popen)
+        self.addCleanup(end, process)
+        return process
+
+    def at_work(self, *args, **popen):
+        """A stop-and-wait transfer that will not end by itself; its head has been told."""
+        file = self.path("big")
+        with open(file, "wb") as f:
+            f.truncate(1 << 40)
+        process = self.begin(file, "-m", "udp", "--max-time", "600", *args, **popen)
+        self.assertIn(b"1 TiB", process.stdout.readline())
+        # The directory's keeper, a server, a client.
+        wait_for(lambda: len(children(process.pid)) == 3, "a client is at work")
+        return process
+
+    def assertGone(self):
+        wait_for(lambda: not os.listdir(self.data), "the made bytes are removed")
+
+
+class Time(Case):
+    def test_too_short_for_anything(self):
+        out, err = self.compare("--max-time", "0.01", status=3)
+        self.assertEqual(out.decode().count("did not finish: no time was left"), 3)
+        self.assertRegex(err, r"no transfer was done within --max-time 0\.01: .*--predict")
+
+    def test_a_limit_is_shared_where_nobody_knows_the_rate(self):
+        file = self.path("sparse")
+        with open(file, "wb") as f:
+            f.truncate(1 << 40)
+        out, _ = self.compare(file, "--max-time", "6", "--json", "-q", status=3)
+        self.assertEqual([r["outcome"] for r in rounds(out)], ["unfinished"] * 3)
+        for r in rounds(out):
+            self.assertIn("s were over after", r["message"])
+
+    def test_making_the_bytes_counts(self):
+        begun = time.monotonic()
+        self.compare("--size", "40G", "--max-time", "1", status=3 if self.has_room(40) else 6)
+        self.assertLess(time.monotonic() - begun, scaled(20))
+
+    def has_room(self, gigabytes):
+        s = os.statvfs(self.data)
+        return s.f_bavail * s.f_frsize > gigabytes << 30
+
+    def test_rounds_are_told_at_once(self):
+        process = self.begin("--size", "10K", "--rounds", "100", "--json", "-q", "-m", "udp",
+                             "--max-time", "600")
+        self.assertEqual(json.loads(process.stdout.readline())["round"], 1)
+        self.assertIsNone(process.poll())
+        status, out, _ = finish(process)
+        self.assertEqual((status, len(rounds(out))), (0, 99))
+
+
+class Link(Case):
+    def setUp(self):
+        super().setUp()
+        status, out, _ = harness.run("compare", "--check")
+        skip_unless(status == 0, f"no emulated link here: {out.splitlines()[0]}")
+
+    def test_a_sweep_shares_the_time(self):
+        """Each point has its link, its check and its warm-up."""
+        begun = time.monotonic()
+        out, err = self.xfer("compare", "--sweep", "rtt=" + ",".join(f"{i}ms" for i in range(1, 13)),
+                             "-m", "udp", "--size", "1K", "--max-time", "8", env=self.env)
+        self.assertLess(time.monotonic() - begun, scaled(18))
+        self.assertIn("not checked", err)
+        self.assertRegex(out.decode(), r"\n12ms ")
+
+    def test_interrupted_in_its_check(self):
+        process = start("compare", "--rtt", "1500ms", "--max-time", "600", "--progress=always",
+                        env=self.env)
+        self.addCleanup(end, process)
+        os.set_blocking(process.stderr.fileno(), False)
+        shown = b""
+
+        def checking():
+            nonlocal shown
+            shown += process.stderr.read() or b""
+            return b"checking the link" in shown
+        wait_for(checking, "the check has begun")
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        status, out, err = finish(process)
+        self.assertLess(time.monotonic() - begun, scaled(5))
+        self.assertEqual((status, out), (130, b""))
+        self.assertIn("interrupted before anything was measured", err)
+        self.assertGone()
+
+    def test_a_packet_capture_that_does_not_fit(self):
+        out, err = self.xfer("compare", "--size", "100K", "-m", "tcp", "--rounds", "1", "--pcap",
+                             "/dev/full", "--max-time", "10", env=self.env, status=6)
+        self.assertIn(b"\ntcp (", out)
+        self.assertIn("/dev/full: No space left", err)
+
+
+class Signals(Case):
+    def test_of_a_terminal(self):
+        """They reach every process: each says how far it came."""
+        process = self.at_work(start_new_session=True)
+        wait_for(lambda: self.sent(process) > 100, "some blocks have crossed")
+        os.killpg(process.pid, signal.SIGINT)
+        status, out, err = finish(process)
+        self.assertEqual(status, 130)
+        self.assertIn(b"did not finish: interrupted", out)
+        self.assertIn("what was measured until then is above", err)
+        self.assertGone()
+
+    @staticmethod
+    def sent(process):
+        """Calls of the client that read."""
+        with contextlib.suppress(OSError, IndexError):
+            text = pathlib.Path(f"/proc/{children(process.pid)[-1]}/io").read_text(encoding="ascii")
+            return int(text.split("syscr: ")[1].split()[0])
+        return 0
+
+    def test_terminate(self):
+        process = self.at_work()
+        process.send_signal(signal.SIGTERM)
+        status, out, _ = finish(process)
+        self.assertEqual(status, 143)
+        self.assertIn(b"interrupted", out)
+        self.assertGone()
+
+    def test_kill_of_the_whole_group(self):
+        process = self.at_work(start_new_session=True)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        self.assertGone()
+
+    def test_while_bytes_are_made(self):
+        skip_unless(os.statvfs(self.data).f_bavail * os.statvfs(self.data).f_frsize > 16 << 30,
+                    "no room for so many bytes")
+        process = self.begin(*BIG)
+        wait_for(lambda: any("data-8589934592" in files
+                             for _, _, files in os.walk(self.data)), "bytes are made")
+        process.send_signal(signal.SIGINT)
+        status, _, _ = finish(process)
+        self.assertEqual(status, 130)
+        self.assertGone()
+
+    def test_a_reader_that_leaves(self):
+        process = self.at_work()
+        process.stdout.close()
+        process.stdout = None
+        status, _, err = finish(process)
+        self.assertEqual((status, err), (141, ""))
+        self.assertGone()
+
+
+class Children(Case):
+    """Processes that die or hang: their rows say so, and nothing waits for them forever."""
+
+    def test_a_client_is_killed(self):
+        process = self.at_work("--rounds", "1")
+        os.kill(children(process.pid)[-1], signal.SIGKILL)
+        status, out, _ = finish(process)
+        self.assertEqual(status, 6)
+        self.assertIn(b"failed: the client was ended by signal 9", out)
+
+    def test_a_server_is_killed(self):
+        process = self.at_work("--rounds", "1", "--max-time", "20")
+        os.kill(children(process.pid)[-2], signal.SIGKILL)
+        status, out, _ = finish(process)
+        self.assertIn(status, (3, 6))
+        self.assertRegex(out.decode(), "failed: the server was ended by signal 9|did not finish")
+
+    def test_a_client_hangs(self):
+        process = self.at_work("--rounds", "1", "--max-time", "5")
+        os.kill(children(process.pid)[-1], signal.SIGSTOP)
+        status, out, _ = finish(process)
+        self.assertEqual(status, 3)
+        self.assertRegex(out.decode(), "did not finish: .* the client did not\n? *end")
+
+    def test_a_server_hangs(self):
+        process = self.at_work("--rounds", "1", "--max-time", "5")
+        os.kill(children(process.pid)[-2], signal.SIGSTOP)
+        status, out, _ = finish(process)
+        self.assertEqual(status, 3)
+        self.assertIn(b"did not finish", out)
+        self.assertGone()
+
+
+class Sources(Case):
+    """A FILE is somebody's: it may become another meanwhile."""
+
+    def changed(self, change, *args):
+        path = self.make("f", noise(50_000))
+        process = self.begin(path, "--rounds", "100", "--max-time", "600", "-v", "--json", "-m",
+                             "udp", *args)
+        process.stdout.readline()
+        change(path)
+        status, out, _ = finish(process)
+        return status, rounds(out)
+
+    def test_it_grows(self):
+        def grow(path):
+            with open(path, "ab") as f:
+                f.write(b"more")
+        status, found = self.changed(grow)
+        self.assertEqual((status, found[-1]["outcome"]), (6, "failed"))
+        self.assertIn("the file changed: 50004 bytes, not 50000", found[-1]["message"])
+
+    def test_it_vanishes(self):
+        status, found = self.changed(os.unlink)
+        self.assertEqual((status, found[-1]["outcome"]), (6, "failed"))
+        self.assertIn("No such file", found[-1]["message"])
+
+    def test_names_cannot_drive_a_terminal(self):
+        name = "a\nb\x1b[31m"
+        self.compare(self.make(name, noise(1000)))
+        _, err = self.compare(self.path("none\n\x1b[31m"), status=6)
+        self.assertNotIn("\x1b", err)
+        _, err = self.compare("--size", "1K", "--report", self.path("no\x1b", "x"), status=6)
+        self.assertNotIn("\x1b", err)
+
+
+class Files(Case):
+    """--report and the like: whole under their names, or not there."""
+
+    def assertNoParts(self):
+        self.assertFalse([name for name in os.listdir(self.tmp) if name.startswith(".xfer-")])
+
+    def test_what_stands_there_stays(self):
+        page = self.make("page.html", b"old")
+        self.env["TMPDIR"] = self.path("nowhere")
+        self.compare("--report", page, status=6)
+        self.assertEqual(self.read(page), b"old")
+        self.assertNoParts()
+
+    def test_killed(self):
+        page = self.make("page.html", b"old")
+        process = self.at_work("--report", page)
+        process.kill()
+        process.communicate()
+        self.assertEqual(self.read(page), b"old")
+        self.assertNoParts()
+
+    def test_mode_and_symbolic_links_stay(self):
+        page = self.make("page.html", b"old", mode=0o640)
+        os.symlink("page.html", self.path("link.html"))
+        self.compare("--size", "1K", "--report", self.path("link.html"))
+        self.assertTrue(os.path.islink(self.path("link.html")))
+        self.assertEqual(os.stat(page).st_mode & 0o777, 0o640)
+        self.assertIn(b"<title>", self.read(page))
+        self.assertNoParts()
+
+    def test_places_that_take_no_file(self):
+        os.mkfifo(self.path("fifo"))
+        for name, pattern in [(self.tmp, "Is a directory"), (self.path("no", "x"), "No such file"),
+                              (self.path("fifo"), "No such device"),
+                              (self.path("x" * 300), "File name too long")]:
+            with self.subTest(name=name):
+                out, _ = self.fails(6, pattern, *LOOPBACK, "--report", name)
+                self.assertEqual(out, b"")
+
+    def test_one_that_is_full(self):
+        out, _ = self.fails(6, "/dev/full: No space left", *LOOPBACK, "--size", "1K", "--report",
+                            "/dev/full")
+        self.assertIn(b"\ntcp (", out)
+
+    def test_each_has_its_own(self):
+        file = self.make("f.html", noise(1000))
+        self.fails(2, "would be replaced", *LOOPBACK, file, "--report", file)
+        self.assertEqual(self.read(file), noise(1000))
+        os.mkdir(self.path("d"))
+        self.fails(2, "files of their own", "compare", "--report", self.path("x"), "--pcap",
+                   self.path("d", "..", "x"))
+        self.assertEqual(os.listdir(self.path("d")), [])
+
+    def test_standard_output_is_full(self):
+        with open("/dev/full", "wb") as full:
+            status, _, err = harness.run(*LOOPBACK, "--size", "1K", stdout=full)
+        self.assertEqual(status, 6)
+        self.assertIn("standard output: No space", err)
+
+    def test_streams_that_are_closed(self):
+        for streams in ("0<&-", "2>&-", "0<&- 2>&-"):
+            with self.subTest(streams=streams):
+                out, _ = self.compare("--size", "1K",
+                                      prefix=("sh", "-c", f'exec "$@" {streams}', "-"))
+                self.assertIn(b"\ntcp (", out)
+
+
+class Shortages(Case):
+    def test_no_directory_for_the_bytes(self):
+        self.env["TMPDIR"] = self.path("none")
+        self.fails(6, "No such file", *LOOPBACK, env=self.env)
+        os.chmod(self.tmp, 0o755)
+        os.chmod(self.data, 0o555)
+        self.env["TMPDIR"] = self.data
+        prefix = harness.as_nobody() if os.geteuid() == 0 else ()
+        self.fails(6, "Permission denied", *LOOPBACK, env=self.env, prefix=prefix)
+        os.chmod(self.data, 0o755)
+
+    def small(self, size):
+        """A TMPDIR with so much room, in a namespace of its own."""
+        prefix = ("unshare", "-Urm", "sh", "-c",
+                  f'mount -t tmpfs -o size={size} none {self.data} && exec "$@"', "-")
+        probe = subprocess.run([*prefix, "true"], stderr=subprocess.PIPE, check=False)
+        skip_unless(probe.returncode == 0, f"no namespace to mount in: {probe.stderr[:80]!r}")
+        return prefix
+
+    def test_bytes_that_do_not_fit(self):
+        prefix = self.small("1M")
+        out, err = self.compare("--size", "8M", prefix=prefix, status=6)
+        self.assertEqual(out, b"")
+        self.assertRegex(err, r"has room for \S+ \w+, and the bytes to move take 8 MiB\n.*TMPDIR")
+        # A file is moved from where it is, but fetched from a copy.
+        file = self.make("f", noise(3_000_000))
+        self.compare(file, prefix=prefix)
+        self.compare(file, "--direction", "get", prefix=prefix, status=6)
+
+    def test_few_descriptors(self):
+        for n in (4, 6, 8, 10, 24):
+            with self.subTest(n=n):
+                status, out, err = harness.run(
+                    *LOOPBACK, "--size", "1K", "--max-time", "10", env=self.env,
+                    preexec_fn=lambda n=n: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n)))
+                self.assertIn(status, (0, 3, 6), err)
+                self.assertTrue(status == 0 or err or b"failed" in out or b"finish" in out)
+                self.assertGone()
+
+    def test_few_processes(self):
+        prefix = harness.as_nobody(self.tmp)
+        os.chown(self.data, 65534, 65534)
+        status, out, err = harness.run(*LOOPBACK, "--size", "1K", env=self.env, prefix=(
+            *prefix, "--", "prlimit", "--nproc=1", "--"))
+        self.assertEqual(status, 6, out + err.encode())
+        self.assertIn("Resource temporarily unavailable", err)
+
+
+class Progress(Case):
+    def test_on_a_terminal(self):
+        ours, theirs = pty.openpty()
+        with os.fdopen(ours, "rb", buffering=0) as screen:
+            process = self.begin("--size", "10K", "--rounds", "100", stderr=theirs)
+            os.close(theirs)
+            shown = b""
+            with contextlib.suppress(OSError):  # the terminal's end
+                while block := screen.read(4096):
+                    shown += block
+            self.assertEqual(finish(process)[0], 0)
+        self.assertRegex(shown, rb"\r(tcp|udp)[^\r\n]*, round \d+ of 100")
+        self.assertTrue(shown.endswith(b"\r\x1b[K"), shown[-80:])
+
+    def test_never_in_pipes_unless_asked(self):
+        _, err = self.compare("--size", "1K")
+        self.assertEqual(err, "")
+        _, err = self.compare("--size", "1K", "--rounds", "50", "--progress=always")
+        self.assertIn("round", err)
+
+
+harness.main()

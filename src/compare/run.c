@@ -49,6 +49,14 @@ static double rest(const struct compare_run *run)
            process_now();
 }
 
+static void on_tick(void *user)
+{
+    struct compare_run *run = user;
+
+    if (run->on_tick != NULL)
+        run->on_tick(run->user, run);
+}
+
 static void set_doing(struct compare_run *run, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -59,14 +67,7 @@ static void set_doing(struct compare_run *run, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(run->doing, sizeof run->doing, fmt, ap);
     va_end(ap);
-}
-
-static void on_tick(void *user)
-{
-    struct compare_run *run = user;
-
-    if (run->on_tick != NULL)
-        run->on_tick(run->user, run);
+    on_tick(run); /* a short transfer is not waited for so long */
 }
 
 static int fail(struct compare_run *run, int err, const char *what)

@@ -60,7 +60,8 @@ int sums_compute(struct server *srv, int fd, const struct stat *sb, struct diges
         }
         digest_update(d, buf, (size_t)n);
         off += (uint64_t)n;
-        if (takes_too_long(sb, off, began, budget))
+        if (takes_too_long(sb, off, began, budget) ||
+            (off >= SAMPLE && xfer_stop_is_raised(srv->o->stop)))
             r = 0;
     }
     free(buf);

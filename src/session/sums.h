@@ -11,8 +11,8 @@ void sums_learn(struct server *srv, int fd, const struct stat *sb, const uint8_t
                 time_t began);
 
 /* Computes and remembers it: 1; 0 when that would take longer than `budget` ns, as far as can be
- * told after the first MiB; or a negative error, -XFER_ECHANGED when the file changed meanwhile. d
- * is reset. */
+ * told after the first MiB, or the server is to stop; or a negative error, -XFER_ECHANGED when the
+ * file changed meanwhile. d is reset. */
 int sums_compute(struct server *srv, int fd, const struct stat *sb, struct digest *d,
                  int64_t budget, uint8_t out[DIGEST_LEN]);
 

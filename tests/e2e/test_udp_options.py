@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+import pathlib
+import signal
+import time
 
 import harness
 from harness import noise, sha256
@@ -260,6 +263,33 @@ class Digests(TestCase):
             self.assertEqual(dict(answer[1])[b"sha256"].decode(), sha256(noise(100_000)))
             peer.send(error(8, "the digest was all"))
         self.server.wait_log(r"SUM grown .* ok")
+
+    def test_37_a_digest_does_not_keep_a_server_from_its_end(self):
+        server = self.serve()
+
+        def read_so_far():
+            text = pathlib.Path(f"/proc/{server.proc.pid}/io").read_text(encoding="ascii")
+            return int(text.split()[1])
+
+        with open(server.path("big"), "wb") as f:
+            f.truncate(256 << 20)
+        begun = time.monotonic()
+        harness.sha256_file(server.path("big"))
+        size = int((256 << 20) / (time.monotonic() - begun)) * 25  # bytes in 25 s; 60 are allowed
+        os.truncate(server.path("big"), size)
+        with Peer(server.udp_addr) as peer:
+            value = dict(peer.ask(rrq("big", ("sha256", 0)))[1])[b"sha256"].decode()
+            peer.send(error(8, "the digest was all"))
+        with Peer(server.udp_addr) as peer:
+            before = read_so_far()
+            peer.send(rrq("big", ("sha256", value[6:])))
+            harness.wait_for(lambda: read_so_far() > before + (50 << 20) or not peer.quiet(0),
+                             "it is hashed, or told to take too long")
+            harness.skip_unless(peer.got is None, "a machine whose speed varies too much")
+            server.proc.send_signal(signal.SIGTERM)
+            self.assertEqual(dict(peer.recv(harness.scaled(10))[1])[b"sha256"].decode(), value)
+            peer.send(error(8, "the digest was all"))
+            self.assertEqual(server.wait(), 0)
 
     def test_37_write_with_a_digest(self):
         with Peer(self.server.udp_addr) as peer:

@@ -214,6 +214,8 @@ static void complain(const struct compare_run *run)
                 run->spec->max_time);
     if (run->why[0] != '\0')
         fprintf(stderr, "xfer: %s%s%s\n", run->why, run->remedy[0] ? "\nxfer: " : "", run->remedy);
+    if (run->no_link)
+        fputs("xfer: without an emulated link: --link loopback, or --predict\n", stderr);
     if (run->doubt[0] != '\0')
         fprintf(stderr, "xfer: warning: %s\n", run->doubt);
     if (signals_caught() && run->result.n_rows > 0)

@@ -13,7 +13,10 @@ bool compare_ability(FILE *f)
 
     link_check(&a);
     if (a.way == LINK_NO_WAY)
-        fprintf(f, "emulated link: no: %s\n  remedy: %s\n", a.problem.why, a.problem.remedy);
+        fprintf(f,
+                "emulated link: no: %s\n  remedy: %s\n"
+                "  without it: --link loopback, --predict, or a server elsewhere\n",
+                a.problem.why, a.problem.remedy);
     else
         fprintf(f, "emulated link: yes, %s\n",
                 a.way == LINK_BY_ROOT ? "as root" : "by a user namespace");
@@ -22,5 +25,8 @@ bool compare_ability(FILE *f)
     if (strstr(a.congestion_controls, "bbr") == NULL)
         fputs("  bbr: not loaded (try: sudo modprobe tcp_bbr)\n", f);
     fprintf(f, "plots: %s\n", compare_plot_check("x.svg", why) ? "yes, by gnuplot" : why);
+    fprintf(f, "captures and ladders: %s\n",
+            a.way != LINK_NO_WAY ? "yes, of the emulated link"
+                                 : "no, they are of the emulated link");
     return a.way != LINK_NO_WAY;
 }

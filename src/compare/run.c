@@ -209,6 +209,7 @@ static int no_transfer(struct compare_run *run, int err, const struct link_probl
     if (run->why[0] == '\0') {
         snprintf(run->why, sizeof run->why, "%s", p->why);
         snprintf(run->remedy, sizeof run->remedy, "%s", p->remedy);
+        run->no_link = p->why[0] != '\0';
     }
     return fail(run, err, "transfer");
 }
@@ -343,6 +344,7 @@ static int take_check(struct compare_run *run, const struct linkcheck *found)
     if (found->err < 0) {
         snprintf(run->why, sizeof run->why, "%s", found->problem.why);
         snprintf(run->remedy, sizeof run->remedy, "%s", found->problem.remedy);
+        run->no_link = true;
         return fail(run, found->err, "emulated link");
     }
     run->result.measured_rtt = found->rtt;

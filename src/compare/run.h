@@ -34,6 +34,7 @@ struct compare_run {
     struct compare_ladder ladders[COMPARE_METHODS_MAX]; /* of the first point */
     size_t n_ladders;
     int status;                    /* exit status */
+    bool no_link;                  /* this machine does not allow one */
     int capture_err;               /* negative: pcap is not whole */
     char warning[COMPARE_WHY_MAX]; /* before the transfers */
     char doubt[COMPARE_WHY_MAX];   /* by the transfers: the link was not what was asked for */

@@ -96,6 +96,7 @@ class NoLink(TestCase):
         out, err = self.fails(6, "max_user_namespaces", "compare", prefix=self.PREFIX)
         self.assertEqual(out, b"")
         self.assertIn("sysctl", err)
+        self.assertIn("--link loopback, or --predict", err)
 
     def test_check(self):
         out, _ = self.xfer("compare", "--check", status=6, prefix=self.PREFIX)

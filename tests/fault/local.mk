@@ -2,6 +2,7 @@
 # XFER_TEST_FULL=1.
 
 fault_tests = \
+	tests/fault/compare.py \
 	tests/fault/memory.py \
 	tests/fault/shortage.py \
 	tests/fault/syscalls.py

@@ -4,10 +4,11 @@
 
 #include "compare/trace.h"
 
-#define FIN 1
+#define FIN 1 /* flags of a segment */
 #define SYN 2
-#define DATA 3
 #define ACK 16
+#define DATA 3 /* opcodes of TFTP */
+#define DATA_ACK 4
 
 /* What is known of one way of a connection while its packets are gone through. */
 struct sender {
@@ -136,6 +137,22 @@ static bool is_by_timeout(const struct compare_packet *p, size_t i, double rtt)
     return true;
 }
 
+/* A receiver that has the last block repeats its ACK, to learn whether the sender is gone. */
+static bool is_lingering(const struct compare_packet *p, size_t n, const struct compare_packet *k)
+{
+    bool has_block = false;
+
+    if (k->kind != COMPARE_TFTP || k->opcode != DATA_ACK)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (p[i].kind == COMPARE_TFTP && p[i].opcode == DATA && p[i].way != k->way) {
+            if (p[i].block > k->block)
+                return false;
+            has_block = has_block || p[i].block == k->block;
+        }
+    return has_block;
+}
+
 void compare_trace_take(struct compare_trace *t, const struct link_record *r, size_t n)
 {
     struct compare_packet p[COMPARE_TRACE_PACKETS];
@@ -149,7 +166,7 @@ void compare_trace_take(struct compare_trace *t, const struct link_record *r, si
     follow_blocks(p, shown);
     rtt = round_trip(p, shown);
     for (size_t i = 0; i < shown; i++) {
-        if (is_by_timeout(p, i, rtt))
+        if (is_by_timeout(p, i, rtt) && (t->more || !is_lingering(p, shown, &p[i])))
             t->packets[t->n++] = (struct compare_packet){.seconds = p[i].seconds,
                                                          .way = p[i].way,
                                                          .connection = p[i].connection,

@@ -122,6 +122,7 @@ static void on_event(void *user, const struct xfer_event *ev)
         t->moved = ev->bytes_done; /* of one that is cut, the totals may not tell */
     if (ev->type != XFER_EV_FILE)
         return;
+    t->seconds = process_now() - t->begun;
     t->verified = ev->outcome == XFER_DONE && ev->verified;
     if (ev->text != NULL)
         snprintf(t->why, sizeof t->why, "%s", ev->text);
@@ -171,16 +172,16 @@ int trial_client(void *arg)
     struct xfer_copy_opts o = options(t);
     struct xfer_totals totals = {0};
     const char *local = t->local, *remote = t->remote;
-    double begun;
 
     if (t->dir[0] != '\0')
         put_port(t);
     if (t->stop != NULL)
         stop_at_sigterm(t->stop);
-    begun = process_now();
+    t->begun = process_now();
     t->err = t->direction == COMPARE_PUT ? xfer_put(&o, &local, 1, remote, &totals)
                                          : xfer_get(&o, &remote, 1, NULL, &totals);
-    t->seconds = process_now() - begun;
+    if (t->seconds == 0) /* nothing was told of the file */
+        t->seconds = process_now() - t->begun;
     t->cpu = cpu_seconds();
     t->size = totals.bytes;
     if (totals.bytes_wire > t->moved)

@@ -43,7 +43,9 @@ struct trial {
     bool verified;
     uint64_t size;  /* of what was moved whole */
     uint64_t moved; /* bytes over the network */
-    double seconds, cpu;
+    double begun;
+    double seconds; /* until the file was told of: who received it over UDP lingers then */
+    double cpu;
     uint64_t retransmits, timeouts;
     double rtt;
     char congestion[COMPARE_NAME_MAX];

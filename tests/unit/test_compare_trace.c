@@ -76,11 +76,12 @@ Test(compare_trace, a_window_is_sent_again_by_one)
 {
     const struct link_record r[] = {packet(0, 0, 3, 1, true),   packet(0, 0, 3, 2, true),
                                     packet(60, 0, 3, 1, false), packet(60, 0, 3, 2, false),
-                                    packet(70, 1, 4, 2, false), packet(140, 1, 4, 2, false)};
+                                    packet(70, 1, 4, 2, false), packet(140, 1, 4, 2, false),
+                                    packet(150, 0, 3, 3, false)};
     struct compare_trace t;
 
-    compare_trace_take(&t, r, 6);
-    cr_assert_eq(t.n, 8);
+    compare_trace_take(&t, r, 7);
+    cr_assert_eq(t.n, 9);
     cr_expect_eq(t.packets[2].kind, COMPARE_TIMEOUT);
     cr_expect(t.packets[3].again && t.packets[4].again && !t.packets[5].again);
     cr_expect_eq(t.packets[6].kind, COMPARE_TIMEOUT);
@@ -167,4 +168,21 @@ Test(compare_trace, the_first_ones_alone)
     cr_expect(t.more);
     compare_trace_take(&t, NULL, 0);
     cr_expect_eq(t.n, 0);
+}
+
+/* The last block has come: its receiver waits for nothing, and only asks whether the sender is
+ * gone. */
+Test(compare_trace, a_last_acknowledgment_is_repeated_without_a_timeout)
+{
+    const struct link_record r[] = {packet(0, 1, 3, 1, false), packet(10, 0, 4, 1, false),
+                                    packet(40, 0, 4, 1, false)};
+    const struct link_record waiting[] = {packet(0, 1, 3, 1, false), packet(10, 0, 4, 1, false),
+                                          packet(40, 0, 4, 1, false), packet(50, 1, 3, 2, false)};
+    struct compare_trace t;
+
+    compare_trace_take(&t, r, 3);
+    cr_expect_eq(t.n, 3);
+    compare_trace_take(&t, waiting, 4);
+    cr_expect_eq(t.n, 5);
+    cr_expect_eq(t.packets[2].kind, COMPARE_TIMEOUT);
 }

@@ -94,6 +94,15 @@ class Rounds(Link):
         self.assertGreater(lost, 0)
         self.assertGreater(sum(r["retransmits"] for r in rounds), 0)
 
+    def test_segments_of_a_download_are_counted_to_their_end(self):
+        """All of it fits the server's buffer: it was sent, as far as the request goes, at once."""
+        rounds = self.rounds("--size", "200K", "-m", "tcp", "--rtt", "10ms", "--loss", "5%",
+                             "--direction", "get", "--rounds", "3")
+        self.assertTrue(all(r["outcome"] == "done" for r in rounds), rounds)
+        self.assertGreater(sum(r["server_to_client"]["dropped_loss"] for r in rounds), 0)
+        self.assertGreaterEqual(sum(r["retransmits"] for r in rounds),
+                                sum(r["server_to_client"]["dropped_loss"] for r in rounds) // 2)
+
     def test_what_checksums_miss_the_digest_finds(self):
         out, _ = self.compare("--size", "300K", "--corrupt", "5%", "--fix-checksums", "-m", "udp:window=16",
                               "-m", "tcp", "--rounds", "1", status=5)

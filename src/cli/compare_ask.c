@@ -160,6 +160,20 @@ static int check_link_settings(const struct cmd *c, const struct job *job)
     return -1;
 }
 
+/* To put alone there is nothing that such a method could do; of both, its row of put says why. */
+static bool can_put(const struct compare_spec *s, char why[COMPARE_WHY_MAX])
+{
+    for (size_t i = 0; i < s->n && s->direction == COMPARE_PUT; i++) {
+        const char *refusal = compare_spec_refusal(&s->methods[i], COMPARE_PUT);
+
+        if (refusal != NULL) {
+            snprintf(why, COMPARE_WHY_MAX, "%s", refusal);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int check(const struct cmd *c, struct job *job)
 {
     char why[COMPARE_WHY_MAX];
@@ -170,7 +184,7 @@ static int check(const struct cmd *c, struct job *job)
         return cmd_wrong(c, "--pcap is of the emulated link");
     if (job->o->trace && !job->spec.link.emulated)
         return cmd_wrong(c, "--trace is of the emulated link");
-    if (!compare_spec_check(&job->spec, why))
+    if (!compare_spec_check(&job->spec, why) || !can_put(&job->spec, why))
         return cmd_wrong(c, "%s", why);
     return job->spec.link.emulated ? check_link_settings(c, job) : -1;
 }

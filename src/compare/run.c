@@ -478,14 +478,14 @@ static int tell_round(struct compare_run *run, const struct compare_round *round
     return 0;
 }
 
-/* Nothing runs, and the row says why: once is enough. */
+/* Nothing runs, and the row says why: once is enough. What was asked for is not all done then. */
 static int refuse(struct compare_run *run, struct compare_round *round, const char *why)
 {
     if (round->number > 1)
         return 0;
     round->state = COMPARE_REFUSED;
     snprintf(round->why, sizeof round->why, "%s", why);
-    return tell_round(run, round, 0);
+    return tell_round(run, round, xfer_exit_status(-XFER_ESOME));
 }
 
 /* Nobody answered the first transfer: another would take as long, and tell as little. */

@@ -45,6 +45,7 @@ class Refused(TestCase):
                 (["-m", "udp:blksize=65464,window=99"], "udp:blksize=65464,window=16 fits"),
                 (["--sweep", "colour=red"], "neither size, blksize or window"),
                 (["-m", "tcp", "-m", "tcp"], "given twice"),
+                (["-m", "tcp*2", "--direction", "put"], "an upload is one stream"),
                 (["--sweep", "rtt"], "KEY=A,B,C"),
                 (["--sweep", "loss=1%,100%"], "nothing would arrive"),
                 (["--sweep", "mtu=1500,600"], "do not fit"),
@@ -169,7 +170,8 @@ class Loopback(TestCase):
         self.assertRegex(out.decode(), r"^get 10 KiB, .*\n.*\n.*tcp \(\w+\) x 2 +\d")
 
     def test_several_connections_cannot_put(self):
-        out, _ = self.compare("--size", "10K", "-m", "tcp*2", "-m", "udp", "--direction", "both")
+        out, _ = self.compare("--size", "10K", "-m", "tcp*2", "-m", "udp", "--direction", "both",
+                              status=1)
         self.assertEqual(len(self.lines_of(out, "refused: an upload is one stream")), 1)
         self.assertEqual(len(self.lines_of(out, r"tcp \(\w+\) x 2 +\d.* ")), 1)
 

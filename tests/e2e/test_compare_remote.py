@@ -213,7 +213,6 @@ class Path(TestCase):
         head = re.match(r"300 KiB, RTT (\S+) ms \(measured\), seed 1: about (\d+) s\n", out)
         self.assertTrue(head, out)
         self.assertGreater(float(head[1]), 39.9)
-        self.assertLess(float(head[1]), 80)
         self.assertRegex(out, r"\nudp stop-and-wait \d")
         self.assertRegex(out, r"blocks × \d\d\.\d ms\s\(the\smeasured\sRTT\) = \S+ s\.")
         self.assertEqual(tree(self.path("root")).keys(), {b"f"})

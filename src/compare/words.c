@@ -9,6 +9,7 @@
 #include "compare/theory.h"
 #include "compare/words.h"
 
+#define FEW 20             /* blocks: of fewer the request is a part that shows */
 #define SHORTEST_WAIT 1e-3 /* s of a real round trip: below it is programs that take the time */
 
 /* The rows of one table, and what they say about each other. */
@@ -142,6 +143,11 @@ static void put_blocks(const struct view *v, const struct compare_row *row, bool
             utf8 ? "×" : "x", exchange < .1 ? 1 : 0, 1e3 * exchange,
             v->point.link.emulated ? "" : " (the measured RTT)");
     put_seconds((double)n * exchange, f);
+    if (n < FEW) {
+        fputs(", and ", f);
+        put_seconds(v->point.link.emulated ? compare_link_rtt(&v->point.link) : exchange, f);
+        fputs(" for the request", f);
+    }
     fputc('.', f);
 }
 
@@ -259,7 +265,9 @@ void compare_words_series(const struct compare_result *r, enum compare_direction
         return;
     if (slowest->ratio < 1.05)
         fprintf(f, "All values are within %.0f %% of each other.",
-                ceil(100 * (slowest->ratio - 1)));
+                fmax(1, ceil(100 * (slowest->ratio - 1) - 1e-6)));
+    else if (!beats(fastest, slowest, 1))
+        fprintf(f, "The rounds differ more than the values do.");
     else
         fprintf(f, "With %s %s each byte takes %.*f times as long as with %s.", w->key,
                 w->values[slowest->point], slowest->ratio < 9.95 ? 1 : 0, slowest->ratio,

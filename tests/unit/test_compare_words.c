@@ -100,6 +100,46 @@ Test(compare_words, of_one_method)
     SAID("default", "", OF("tcp", .5), OF("udp", 15.3, .state = COMPARE_UNFINISHED));
 }
 
+Test(compare_words, of_few_blocks_the_request_is_told)
+{
+    SAID("default", "2 blocks x 20.6 ms = 0.041 s, and 0.020 s for the request.",
+         OF("udp", .062, .bytes = 2000));
+}
+
+/* Three rounds of one method with each of two values. */
+static const char *words_of_series(double first, double second, double spread)
+{
+    struct compare_spec s;
+    struct compare_round rounds[6];
+    struct compare_row rows[2];
+    struct compare_result r = {.spec = &s, .rounds = rounds, .rows = rows, .n_rounds = 6};
+    char why[COMPARE_WHY_MAX];
+    FILE *out;
+
+    compare_spec_default(&s);
+    cr_assert(compare_spec_method(&s, "udp", why) && compare_spec_sweep(&s, "loss=0,1%", why));
+    for (unsigned i = 0; i < 6; i++) {
+        const struct figures f = {.seconds = i < 3 ? first : second, .spread = spread};
+
+        rounds[i] = round_of(&s, &f, 0, i % 3 + 1);
+        rounds[i].point = i / 3;
+    }
+    r.n_rows = compare_rows(&s, rounds, 6, rows, 2);
+    free(text);
+    out = open_memstream(&text, &text_len);
+    compare_words_series(&r, s.direction, out);
+    fclose(out);
+    return text;
+}
+
+Test(compare_words, of_a_series)
+{
+    cr_expect_str_eq(words_of_series(10, 20, 1),
+                     "With loss 1% each byte takes 2.0 times as long as with 0.");
+    cr_expect_str_eq(words_of_series(10, 10.2, 1), "All values are within 2 % of each other.");
+    cr_expect_str_eq(words_of_series(11, 10, 1), "The rounds differ more than the values do.");
+}
+
 Test(compare_words, nothing_to_choose)
 {
     SAID("default", "All methods are within 1 % of each other.", OF("tcp", .5), OF("tcp:bbr", .5));
@@ -131,8 +171,8 @@ Test(compare_words, waiting_against_the_others)
 Test(compare_words, waiting_may_win)
 {
     SAID("default",
-         "1 block x 20.0 ms = 0.020 s. udp stop-and-wait is 1.5 times as fast as tcp, "
-         "byte for byte.",
+         "1 block x 20.0 ms = 0.020 s, and 0.020 s for the request. udp stop-and-wait is 1.5 "
+         "times as fast as tcp, byte for byte.",
          OF("tcp", .06, .bytes = 1), OF("udp", .04, .bytes = 1));
 }
 

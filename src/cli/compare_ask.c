@@ -128,13 +128,18 @@ static int take_operands(const struct cmd *c, struct job *job, const struct oper
     return -1;
 }
 
+static bool asks_for_picture(const struct compare_options *o)
+{
+    return o->pcap != NULL || o->plot != NULL || o->report != NULL || o->trace;
+}
+
 static int check_output(const struct cmd *c, const struct compare_options *o)
 {
     if (o->json && o->csv)
         return cmd_wrong(c, "--json and --csv cannot share standard output");
-    if (o->predict && (o->json || o->csv || o->check))
+    if (o->predict && (o->json || o->csv || o->check || asks_for_picture(o)))
         return cmd_wrong(c, "--predict goes alone");
-    if (o->check && (o->json || o->csv))
+    if (o->check && (o->json || o->csv || asks_for_picture(o)))
         return cmd_wrong(c, "--check goes alone");
     if (o->trace && (o->json || o->csv))
         return cmd_wrong(c, "--trace and --%s cannot share standard output",
@@ -180,6 +185,8 @@ static int check(const struct cmd *c, struct job *job)
 
     if (job->o->ipv4 && job->o->ipv6)
         return cmd_wrong(c, "-4 and -6 exclude each other");
+    if (job->o->bind_addr != NULL && job->remote == NULL)
+        return cmd_wrong(c, "--bind goes with a remote");
     if (job->o->pcap != NULL && !job->spec.link.emulated)
         return cmd_wrong(c, "--pcap is of the emulated link");
     if (job->o->trace && !job->spec.link.emulated)

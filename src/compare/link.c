@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/units.h"
 #include "compare/link.h"
+#include "compare/words.h"
 #include "link/link.h"
 
 #define QUEUE_MIN 16 /* packets */
@@ -338,6 +339,19 @@ static void put_chance(struct wbuf *w, const char *what, double up, double down)
     wbuf_str(w, text);
 }
 
+static void put_queues(struct wbuf *w, const struct compare_link *l)
+{
+    uint64_t up = l->way[0].queue, down = l->way[1].queue;
+    char text[80], a[24], b[24];
+
+    if (up == 0 && down == 0)
+        return;
+    compare_words_size(compare_link_queue(l, 0), a, sizeof a);
+    compare_words_size(compare_link_queue(l, 1), b, sizeof b);
+    snprintf(text, sizeof text, up == down ? ", queue %s" : ", queue %s up, %s down", a, b);
+    wbuf_str(w, text);
+}
+
 static void put_path(struct wbuf *w, const struct compare_link *l, double measured_rtt)
 {
     char text[80];
@@ -387,6 +401,7 @@ char *compare_link_text(const struct compare_link *l, double measured_rtt, char 
         put_chance(&w, l->fix_checksums ? "corrupted with checksums fixed" : "corrupted",
                    up->corrupt, down->corrupt);
         put_chance(&w, "reordered", up->reorder, down->reorder);
+        put_queues(&w, l);
         if (l->mtu != COMPARE_MTU) {
             snprintf(text, sizeof text, ", MTU %u", l->mtu);
             wbuf_str(&w, text);

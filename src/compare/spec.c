@@ -8,12 +8,14 @@
 #include "compare/link.h"
 #include "compare/method.h"
 #include "compare/spec.h"
+#include "compare/theory.h"
 #include "link/link.h"
 
 #define SIZE_DEFAULT (1 << 20)
 #define SIZE_MAX_BYTES (UINT64_C(1) << 40)
 #define HEADERS 32 /* IPv4, UDP and TFTP before a block */
 #define FLIGHT_MAX (1 << 20)
+#define SENDING 0.0005 /* s at most until all fragments of a block have come to the queue */
 
 void compare_spec_default(struct compare_spec *s)
 {
@@ -251,6 +253,32 @@ static bool check_window(const struct compare_method *m, char why[COMPARE_WHY_MA
     return false;
 }
 
+/* The fragments of a block come to the queue at once: where it drops one each time, no block ever
+ * arrives. */
+static bool check_queue(const struct compare_spec *s, const struct compare_method *m,
+                        char why[COMPARE_WHY_MAX])
+{
+    unsigned blksize = s->size < m->blksize ? (unsigned)s->size : m->blksize;
+
+    if (!s->link.emulated || m->transport != COMPARE_UDP)
+        return true;
+    for (int d = COMPARE_PUT; d <= COMPARE_GET; d++) {
+        struct theory_path p = theory_path(&s->link, (enum compare_direction)d);
+        double queue = p.queue;
+
+        p.queue += SENDING * p.rate / 8;
+        if ((s->direction != COMPARE_BOTH && (int)s->direction != d) ||
+            !theory_overflows(&p, blksize, 1))
+            continue;
+        snprintf(why, COMPARE_WHY_MAX,
+                 "a block of %u bytes is cut into packets of which a queue of %.0f bytes holds but "
+                 "a part: it never arrives whole; use smaller blocks, or --queue",
+                 blksize, queue);
+        return false;
+    }
+    return true;
+}
+
 static bool check_point(const struct compare_spec *s, char why[COMPARE_WHY_MAX])
 {
     for (int i = 0; i < 2; i++) {
@@ -263,7 +291,8 @@ static bool check_point(const struct compare_spec *s, char why[COMPARE_WHY_MAX])
         }
     }
     for (size_t i = 0; i < s->n; i++)
-        if (!check_mtu(s, &s->methods[i], why) || !check_window(&s->methods[i], why))
+        if (!check_mtu(s, &s->methods[i], why) || !check_window(&s->methods[i], why) ||
+            !check_queue(s, &s->methods[i], why))
             return false;
     return true;
 }

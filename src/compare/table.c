@@ -337,8 +337,10 @@ void compare_table_counts(const struct compare_result *r, FILE *f)
 static void put_prediction(const struct compare_spec *s, size_t i, int direction, FILE *f)
 {
     struct compare_row row = {.method = (unsigned)i};
-    double seconds =
-        theory_seconds(&s->link, &s->methods[i], "", (enum compare_direction)direction, s->size);
+    enum compare_direction d = (enum compare_direction)direction;
+    double seconds = compare_spec_refusal(&s->methods[i], d) != NULL
+                         ? NAN
+                         : theory_seconds(&s->link, &s->methods[i], "", d, s->size);
 
     compare_method_label(&s->methods[i], "", row.label);
     put_label(row.label, f);

@@ -38,6 +38,8 @@ double theory_seconds(const struct compare_link *l, const struct compare_method 
         return NAN;
     if (m->transport == COMPARE_UDP)
         return theory_window(&p, bytes, m->blksize, m->window);
+    if (strncmp(cc, "bbr", 3) == 0 && p.queue < THEORY_TCP_INITIAL * p.mtu && bytes > p.queue)
+        return NAN; /* what a burst that overflows makes it do, no formula tells */
     if (p.rate <= 0 || strncmp(cc, "bbr", 3) == 0)
         return theory_tcp(&p, bytes, m->streams, p.rtt);
     return theory_tcp_loss(&p, bytes, m->streams, strncmp(cc, "reno", 4) == 0 ? &reno : &cubic);

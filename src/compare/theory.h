@@ -19,6 +19,7 @@
 #include "compare/compare.h"
 
 #define THEORY_IP_HEADER 20
+#define THEORY_TCP_INITIAL 10 /* segments, RFC 6928 */
 /* Above, a timeout doubles faster than luck returns, and no mean exists: 1 - 4q + 2qq is 0 at
  * 0.293. */
 #define THEORY_LOSS_MAX 0.28

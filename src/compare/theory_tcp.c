@@ -4,8 +4,7 @@
 
 #include "compare/theory.h"
 
-#define TCP_HEADER 32  /* with timestamps, as Linux sends them */
-#define TCP_INITIAL 10 /* segments, RFC 6928 */
+#define TCP_HEADER 32 /* with timestamps, as Linux sends them */
 #define MATHIS 1.22
 #define RANGE (256 << 10) /* asked for by the first connection, before it knows the size */
 #define JOINING 2         /* round trips that the other connections begin later */
@@ -22,14 +21,14 @@ static double mss(const struct theory_path *p)
 static double slow_start_idle(const struct theory_path *p, double segments, double s,
                               unsigned streams)
 {
-    double idle = 0, first = TCP_INITIAL, others = 0, sent = 0;
+    double idle = 0, first = THEORY_TCP_INITIAL, others = 0, sent = 0;
 
     for (int trip = 0; (first + others) * s < p->rtt && sent + first + others < segments; trip++) {
         idle += p->rtt - (first + others) * s;
         sent += first + others;
         first *= 2;
         others = trip + 1 < JOINING    ? 0
-                 : trip + 1 == JOINING ? TCP_INITIAL * (double)(streams - 1)
+                 : trip + 1 == JOINING ? THEORY_TCP_INITIAL * (double)(streams - 1)
                                        : 2 * others;
     }
     return idle;
@@ -78,7 +77,7 @@ static bool overflows(const struct theory_path *p, double window, double s, int 
 static double sawtooth_seconds(const struct theory_path *p, double segments, double s,
                                const struct theory_aimd *aimd)
 {
-    double window = TCP_INITIAL, seconds = 0, left = 1 / p->loss;
+    double window = THEORY_TCP_INITIAL, seconds = 0, left = 1 / p->loss;
     bool slow_start = true, recovery = false; /* RFC 6675: a round trip without growth */
 
     for (int trip = 0; trip < TRIPS_MAX && segments > 0; trip++) {

@@ -110,6 +110,9 @@ Test(compare_link, texts)
          "mobile: 10 Mbit/s up, 20 Mbit/s down, RTT 60 ms, jitter 10 ms, no loss, seed 1", 0},
         {"rate=20mbit/1mbit,delay=1ms/9ms,loss=0/2%",
          "20 Mbit/s up, 1 Mbit/s down, RTT 10 ms, loss 0% up, 2% down, seed 1", 0},
+        {"queue=64K", "20 Mbit/s, RTT 20 ms, no loss, queue 64 KiB, seed 1", 0},
+        {"up-queue=64K", "20 Mbit/s, RTT 20 ms, no loss, queue 64 KiB up, 48.83 KiB down, seed 1",
+         0},
         {"down-delay=30ms,mtu=1400,corrupt=0.5%",
          "20 Mbit/s, RTT 40 ms, no loss, corrupted 0.5%, MTU 1400, seed 1", 0},
     };
@@ -224,12 +227,41 @@ Test(compare_spec, impossible_combinations)
     cr_assert_not_null(compare_spec_warning(&s));
 }
 
+Test(compare_spec, blocks_that_never_arrive_whole)
+{
+    static const struct {
+        const char *link, *method;
+        uint64_t size;
+        bool fits;
+    } t[] = {
+        {"default", "udp:blksize=60000", 1 << 20, false},
+        {"default", "udp:blksize=60000", 40000, true}, /* no block is as long as it may be */
+        {"lan", "udp:blksize=32768", 1 << 20, false},
+        {"default", "udp:blksize=8192", 1 << 20, true},
+        {"down-queue=4000", "udp:blksize=8192", 1 << 20, true}, /* it is of acknowledgments */
+        {"up-queue=4000", "udp:blksize=8192", 1 << 20, false},
+        {"satellite", "udp:blksize=65464", 1 << 20, true},
+        {"loopback", "udp:blksize=65464", 1 << 20, true},
+    };
+    struct compare_spec s;
+    char why[COMPARE_WHY_MAX];
+
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        compare_spec_default(&s);
+        s.size = t[i].size;
+        cr_assert(compare_link_parse(t[i].link, &s.link, why), "%s", why);
+        cr_assert(compare_spec_method(&s, t[i].method, why), "%s", why);
+        cr_expect_eq(compare_spec_check(&s, why), t[i].fits, "%zu", i);
+    }
+}
+
 Test(compare_spec, windows_beyond_memory)
 {
     struct compare_spec s;
     char why[COMPARE_WHY_MAX];
 
     compare_spec_default(&s);
+    cr_assert(compare_link_parse("queue=1M", &s.link, why));
     cr_assert(compare_spec_method(&s, "udp:blksize=65464,window=16", why));
     cr_expect(compare_spec_check(&s, why));
     cr_assert(compare_spec_method(&s, "udp:blksize=65464,window=32767", why));

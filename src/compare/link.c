@@ -7,7 +7,6 @@
 #include "base/buf.h"
 #include "base/units.h"
 #include "compare/link.h"
-#include "compare/words.h"
 #include "link/link.h"
 
 #define QUEUE_MIN 16 /* packets */
@@ -346,8 +345,8 @@ static void put_queues(struct wbuf *w, const struct compare_link *l)
 
     if (up == 0 && down == 0)
         return;
-    compare_words_size(compare_link_queue(l, 0), a, sizeof a);
-    compare_words_size(compare_link_queue(l, 1), b, sizeof b);
+    units_size(compare_link_queue(l, 0), a, sizeof a);
+    units_size(compare_link_queue(l, 1), b, sizeof b);
     snprintf(text, sizeof text, up == down ? ", queue %s" : ", queue %s up, %s down", a, b);
     wbuf_str(w, text);
 }

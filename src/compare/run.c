@@ -368,6 +368,8 @@ static int check_link(struct compare_run *run, double until)
                    : run->trace      ? COMPARE_TRACE_PACKETS + 1
                                      : 0,
                    s);
+    if (run->point_number > 0 && !compare_link_is_key(run->spec->sweep.key))
+        return 0; /* the link of the point before */
     time = fmin(until - process_now(), rest(run));
     run->result.measured_rtt = 0;
     run->result.measured_rate = 0;

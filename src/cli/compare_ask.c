@@ -93,13 +93,14 @@ static int take_remote(const struct cmd *c, struct job *job, const char *text)
         return status;
     if (tftp)
         return cmd_wrong(c, "compare talks TCP and UDP to an xfer server: HOST:/PATH");
-    if (is_about_link(job->o) || job->o->pcap != NULL || job->o->trace || s->sweep.n > 0)
+    if (is_about_link(job->o) || job->o->pcap != NULL || job->o->trace ||
+        (s->sweep.n > 0 && compare_link_is_key(s->sweep.key)))
         return cmd_wrong(c, "options of the emulated link go without a remote");
     if (job->o->predict)
         return cmd_wrong(c, "--predict goes without a remote: its rate and loss are not known");
     if (job->o->direction == COMPARE_BOTH + 1)
         return cmd_wrong(c, "a remote is a directory to put to, or a file to get: not both");
-    if (!to_directory && job->o->size != NULL)
+    if (!to_directory && (job->o->size != NULL || strcmp(s->sweep.key, "size") == 0))
         return cmd_wrong(c, "a file over there has the size that it has: --size goes without it");
     if (to_directory && job->o->direction != 0 && s->direction != COMPARE_PUT)
         return cmd_wrong(c, "to get, name a file over there: %s needs no slash at its end", text);

@@ -119,6 +119,7 @@ struct compare_row {
     bool counted;
     uint64_t packets, wire_bytes, dropped_loss, dropped_queue; /* both ways */
     uint64_t way_packets[2], way_bytes[2], corrupted;
+    bool resent_unknown; /* sent again by a server elsewhere, which does not tell */
     uint64_t retransmits, timeouts;
     unsigned window, window_asked; /* UDP: as agreed, 0: not known */
     enum compare_transport transport;

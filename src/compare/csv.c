@@ -68,7 +68,7 @@ static void put_row(const struct compare_result *r, const struct compare_row *ro
     put_count(row->dropped_loss, done && row->counted, f);
     put_count(row->dropped_queue, done && row->counted, f);
     put_count(row->timeouts, done, f);
-    if (done)
+    if (done && !row->resent_unknown)
         fprintf(f, "%" PRIu64, row->retransmits);
     fputs("\r\n", f);
 }

@@ -85,8 +85,11 @@ static void put_done(const struct compare_row *row, FILE *f)
     else
         fputs("<td>–", f);
     put_wire(row, f);
-    fprintf(f, "<td>%llu<td>%llu", (unsigned long long)row->retransmits,
-            (unsigned long long)row->timeouts);
+    if (row->resent_unknown)
+        fputs("<td>–", f);
+    else
+        fprintf(f, "<td>%llu", (unsigned long long)row->retransmits);
+    fprintf(f, "<td>%llu", (unsigned long long)row->timeouts);
     put_number(row->cpu_seconds > 0 ? row->cpu_seconds : NAN, f);
     fprintf(f, "<td>%.*f", row->ratio < 9.95 ? 1 : 0, row->ratio);
 }

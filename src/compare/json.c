@@ -99,7 +99,9 @@ json_t *compare_json_round(const struct compare_result *r, const struct compare_
     set_count(o, "size_bytes", round->size);
     set_real(o, "seconds", round->seconds);
     set_real(o, "cpu_seconds", round->cpu_seconds);
-    set_count(o, "retransmits", round->retransmits);
+    if (r->remote == NULL || round->direction == COMPARE_PUT ||
+        r->spec->methods[round->method].transport == COMPARE_UDP)
+        set_count(o, "retransmits", round->retransmits);
     set_agreed(o, &r->spec->methods[round->method], round);
     if (round->counted) {
         json_object_set_new(o, "client_to_server", way(&round->way[0]));
@@ -166,7 +168,8 @@ json_t *compare_json_summary(const struct compare_result *r, const struct compar
     set_real(o, "link_share", row->share > 0 ? row->share : NAN);
     set_real(o, "ratio", row->ratio);
     set_real(o, "cpu_seconds", row->cpu_seconds);
-    set_count(o, "retransmits", row->retransmits);
+    if (!row->resent_unknown)
+        set_count(o, "retransmits", row->retransmits);
     set_count(o, "timeouts", row->timeouts);
     if (row->counted) {
         set_count(o, "packets", row->packets);

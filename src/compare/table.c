@@ -123,7 +123,7 @@ static void put_figures(const struct compare_row *row, FILE *f)
     put_number(mbit, mbit < 0.1 ? 3 : mbit < 1000 ? 1 : 0, 8, "", f);
     put_number(row->share > 0 ? 100 * row->share : NAN, 0, 6, "%", f);
     put_number(row->counted ? (double)row->packets : NAN, 0, 9, "", f);
-    put_number((double)row->retransmits, 0, 8, "", f);
+    put_number(row->resent_unknown ? NAN : (double)row->retransmits, 0, 8, "", f);
     put_number(row->theory, decimals(row->theory), 8, "", f);
     put_number(row->ratio, row->ratio < 9.95 ? 1 : 0, 7, "", f);
     fputc('\n', f);

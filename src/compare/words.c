@@ -40,13 +40,14 @@ char *compare_words_setting(const struct compare_result *r, unsigned point, char
     static const char *const directions[] = {"", "get ", "put and get "};
     struct compare_spec s;
     char why[COMPARE_WHY_MAX], size[24], link[400];
-    bool swept = r->spec->sweep.n > 0;
+    bool changes; /* the round trip, from value to value */
 
     if (!compare_spec_point(r->spec, point, &s, why))
         s = *r->spec;
+    changes = r->spec->sweep.n > 0 && s.link.emulated;
     snprintf(out, cap, "%s%s, %s", directions[s.direction],
              compare_words_size(s.size, size, sizeof size),
-             compare_link_text(&s.link, swept ? 0 : r->measured_rtt, link, sizeof link));
+             compare_link_text(&s.link, changes ? 0 : r->measured_rtt, link, sizeof link));
     return out;
 }
 

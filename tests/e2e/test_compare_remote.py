@@ -60,6 +60,21 @@ class Elsewhere(TestCase):
         self.assertTrue(all((r["outcome"], r["verified"]) == ("done", True) for r in rounds(out)))
         self.assertEqual({r["connections"] for r in rounds(out)}, {1, 4})
 
+    def test_sweeps_of_what_is_no_link(self):
+        for remote, key, values in ((f"{self.server.addr}/f", "window", "1,8"),
+                                    (f"{self.server.addr}/", "size", "10K,20K"),
+                                    (f"{self.server.addr}/", "blksize", "512,1428")):
+            out, err = self.compare(remote, "-m", "udp", "--sweep", f"{key}={values}", "--json")
+            self.assertEqual({(r["sweep_value"], r["outcome"]) for r in rounds(out)},
+                             {(value, "done") for value in values.split(",")})
+            self.assertEqual(err.count(" ms (measured)"), 2, err)
+        self.assertEqual(tree(self.server.root), self.before)
+
+    def test_what_a_server_sent_again_is_not_known(self):
+        out, _ = self.compare(f"{self.server.addr}/f", "--csv", "-q")
+        column = {row.split(",")[0]: row.split(",")[-1] for row in out.decode().split("\r\n")}
+        self.assertEqual((column["tcp"], column["udp"]), ("", "0"))
+
     def test_made_bytes_leave_nothing(self):
         self.compare(f"{self.server.addr}/", "--size", "50K")
         self.assertEqual(glob.glob(self.path("*")), [])
@@ -102,7 +117,8 @@ class Elsewhere(TestCase):
                               (["--size", "1M"], "size"),
                               (["--predict"], "not known"),
                               (["--link", "loopback"], "without a remote"),
-                              (["--sweep", "window=1,2"], "without a remote")):
+                              (["--sweep", "size=1K,2K"], "size"),
+                              (["--sweep", "rtt=1ms,2ms"], "without a remote")):
             self.fails(2, pattern, "compare", f"{self.server.addr}/f", *args)
         self.fails(2, "not both", "compare", f"{self.server.addr}/", "--direction", "both")
         self.fails(2, "xfers", "compare", f"xfers://{self.server.addr}/f")

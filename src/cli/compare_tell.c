@@ -175,8 +175,13 @@ static void show(struct job *job, const struct compare_run *run)
 
 int compare_tell_theory(const struct job *job)
 {
-    struct compare_result r = {.spec = &job->spec};
+    struct compare_spec s = job->spec;
+    struct compare_result r = {.spec = &s};
 
+    /* What a run would use: theory differs from one to the other. */
+    for (size_t i = 0; i < s.n; i++)
+        if (s.methods[i].transport == COMPARE_TCP && s.methods[i].congestion[0] == '\0')
+            compare_default_congestion(s.methods[i].congestion);
     compare_table_predicted(&r, stdout);
     return 0;
 }

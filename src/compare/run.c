@@ -565,7 +565,7 @@ static int run_point(struct compare_run *run, double until)
 
 /* ---- all ---- */
 
-static void read_default(char congestion[COMPARE_NAME_MAX])
+void compare_default_congestion(char congestion[COMPARE_NAME_MAX])
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     socklen_t n = COMPARE_NAME_MAX - 1;
@@ -680,7 +680,7 @@ void compare_run(struct compare_run *run)
     run->result.file = run->file;
     run->result.remote = run->remote;
     run->data.lifeline = -1;
-    read_default(run->congestion);
+    compare_default_congestion(run->congestion);
     if (set_up(run) == 0)
         run_points(run);
     err = link_capture_close(run->place.capture);

@@ -59,4 +59,7 @@ struct compare_run {
 void compare_run(struct compare_run *run);
 void compare_run_free(struct compare_run *run);
 
+/* The kernel's default, in a buffer of zeros; "" where it does not tell. */
+void compare_default_congestion(char congestion[COMPARE_NAME_MAX]);
+
 #endif

@@ -118,6 +118,8 @@ class Predicted(TestCase):
         text = out.decode()
         self.assertIn("predicted, not measured", text)
         self.assertRegex(text, r"udp stop-and-wait +15\.2 ")
+        with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="ascii") as f:
+            self.assertIn(f"\ntcp ({f.read().strip()}) ", text)
 
     def test_more_delay_more_time(self):
         out, _ = self.xfer("compare", "--predict", "--sweep", "rtt=10ms,100ms", "-m", "udp")

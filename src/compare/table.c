@@ -69,6 +69,11 @@ static int decimals(double v)
     return v < 0.1 ? 3 : v < 10 ? 2 : v < 100 ? 1 : 0;
 }
 
+static int mbit_decimals(double v)
+{
+    return v < 0.1 ? 3 : v < 1000 ? 1 : 0;
+}
+
 /* Returns its columns. */
 static int put_range(const struct compare_row *row, int d, bool utf8, char *text, size_t cap)
 {
@@ -120,7 +125,7 @@ static void put_figures(const struct compare_row *row, FILE *f)
 {
     double mbit = row->bits_per_second / 1e6;
 
-    put_number(mbit, mbit < 0.1 ? 3 : mbit < 1000 ? 1 : 0, 8, "", f);
+    put_number(mbit, mbit_decimals(mbit), 8, "", f);
     put_number(row->share > 0 ? 100 * row->share : NAN, 0, 6, "%", f);
     put_number(row->counted ? (double)row->packets : NAN, 0, 9, "", f);
     put_number(row->resent_unknown ? NAN : (double)row->retransmits, 0, 8, "", f);
@@ -341,11 +346,12 @@ static void put_prediction(const struct compare_spec *s, size_t i, int direction
     double seconds = compare_spec_refusal(&s->methods[i], d) != NULL
                          ? NAN
                          : theory_seconds(&s->link, &s->methods[i], "", d, s->size);
+    double mbit = 8e-6 * (double)s->size / seconds;
 
     compare_method_label(&s->methods[i], "", row.label);
     put_label(row.label, f);
     if (isfinite(seconds))
-        fprintf(f, "%9.*f%9.1f\n", decimals(seconds), seconds, 8e-6 * (double)s->size / seconds);
+        fprintf(f, "%9.*f%9.*f\n", decimals(seconds), seconds, mbit_decimals(mbit), mbit);
     else
         fprintf(f, "%9s%9s\n", "-", "-");
 }

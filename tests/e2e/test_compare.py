@@ -121,6 +121,10 @@ class Predicted(TestCase):
         with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="ascii") as f:
             self.assertIn(f"\ntcp ({f.read().strip()}) ", text)
 
+    def test_slow_is_not_told_as_0(self):
+        out, _ = self.xfer("compare", "--predict", "-m", "udp", "--link", "satellite")
+        self.assertRegex(out.decode(), r"udp stop-and-wait +\d+ +0\.019\n")
+
     def test_more_delay_more_time(self):
         out, _ = self.xfer("compare", "--predict", "--sweep", "rtt=10ms,100ms", "-m", "udp")
         times = [float(line.split()[2]) for line in out.decode().splitlines()

@@ -94,6 +94,14 @@ class Trial:
                 return None
         return wait_for(settled, "the part is let go of")[0]
 
+    def size_of_part(self):
+        """What it has now: a client that lives may publish it before we have looked."""
+        path = self.part()
+        try:
+            return os.stat(path).st_size if path else 0
+        except FileNotFoundError:
+            return 0
+
     def check_old_or_new(self):
         found = sha256_file(self.target)
         assert found in GOOD, f"neither old nor new: {os.stat(self.target)}"
@@ -131,8 +139,7 @@ class Trial:
             wait_for(lambda: self.killed.is_set() or client.poll() is not None, "the kill")
             found = self.check_old_or_new()
             # Not locked here: the client, which lives, may want it at this moment.
-            part = self.part()
-            kept = os.stat(part).st_size if part else 0
+            kept = self.size_of_part()
             with Server(root=self.root) as second:
                 relay.target = second.addr
                 status, _, err = finish(client)

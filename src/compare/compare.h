@@ -95,7 +95,8 @@ struct compare_round {
     uint64_t bytes;            /* of the file, moved */
     uint64_t size;             /* of the whole file */
     double seconds, cpu_seconds;
-    bool counted; /* way[] holds something */
+    bool counted;  /* way[] holds something */
+    bool doubtful; /* the link was not what was asked for */
     struct compare_counts way[2];
     uint64_t retransmits, timeouts;
     double rtt;                        /* as the transport saw it; 0: not known */
@@ -111,6 +112,7 @@ struct compare_row {
     char why[COMPARE_WHY_MAX];
     char label[COMPARE_LABEL_MAX];
     unsigned rounds, failed; /* measured, and those of them that are not done */
+    unsigned doubtful;       /* those that met a link that was not as asked for */
     uint64_t bytes, size;
     double median, min, max;
     double bits_per_second; /* of the file */
@@ -138,6 +140,7 @@ struct compare_result {
     double estimate;     /* seconds, told beforehand */
     double measured_rtt; /* by the self-check; 0: not measured */
     uint64_t measured_rate;
+    const char *doubt;   /* of the first round that met another link than asked for; NULL: none */
     const char *warning; /* "not trustworthy on this machine: ...", NULL: none */
 };
 

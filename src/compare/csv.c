@@ -53,6 +53,7 @@ static void put_row(const struct compare_result *r, const struct compare_row *ro
     put_field(row->why, f);
     put_count(row->rounds, true, f);
     put_count(row->failed, true, f);
+    put_count(row->doubtful, true, f);
     put_count(row->bytes, true, f);
     put_count(row->size, true, f);
     put_real(row->median, done, f);
@@ -75,8 +76,9 @@ static void put_row(const struct compare_result *r, const struct compare_row *ro
 
 void compare_csv(const struct compare_result *r, FILE *f)
 {
-    fputs("method,label,direction,sweep_key,sweep_value,outcome,message,rounds,rounds_failed,bytes,"
-          "size_bytes,median_seconds,min_seconds,max_seconds,theory_seconds,bits_per_second,"
+    fputs("method,label,direction,sweep_key,sweep_value,outcome,message,rounds,rounds_failed,"
+          "rounds_doubtful,bytes,size_bytes,median_seconds,min_seconds,max_seconds,theory_seconds,"
+          "bits_per_second,"
           "link_share,ratio,cpu_seconds,packets,wire_bytes,dropped_loss,dropped_queue,timeouts,"
           "retransmits\r\n",
           f);

@@ -284,6 +284,15 @@ static bool put_part(const struct compare_result *r, enum compare_direction dire
     return true;
 }
 
+static void put_warning(const char *text, FILE *f)
+{
+    if (text == NULL)
+        return;
+    fputs("<p class=\"warn\">", f);
+    markup_text(text, f);
+    fputs("</p>\n", f);
+}
+
 static void put_name(const char *label, const char *name, FILE *f)
 {
     char shown[1024];
@@ -312,11 +321,8 @@ static void put_begin(const struct compare_result *r, FILE *f)
     put_name("File", r->file, f);
     put_name("Server", r->remote, f);
     fputs("</p>\n", f);
-    if (r->warning != NULL) {
-        fputs("<p class=\"warn\">", f);
-        markup_text(r->warning, f);
-        fputs("</p>\n", f);
-    }
+    put_warning(r->warning, f);
+    put_warning(r->doubt, f);
 }
 
 static void put_ladders(const struct compare_result *r, const struct compare_ladder *ladders,

@@ -104,6 +104,7 @@ json_t *compare_json_round(const struct compare_result *r, const struct compare_
         set_count(o, "retransmits", round->retransmits);
     set_agreed(o, &r->spec->methods[round->method], round);
     if (round->counted) {
+        json_object_set_new(o, "doubtful", json_boolean(round->doubtful));
         json_object_set_new(o, "client_to_server", way(&round->way[0]));
         json_object_set_new(o, "server_to_client", way(&round->way[1]));
     }
@@ -154,6 +155,7 @@ json_t *compare_json_summary(const struct compare_result *r, const struct compar
     set_text(o, "label", row->label);
     set_count(o, "rounds", row->rounds);
     set_count(o, "rounds_failed", row->failed);
+    set_count(o, "rounds_doubtful", row->doubtful);
     set_state(o, row->state, row->why);
     set_count(o, "bytes", row->bytes);
     set_count(o, "size_bytes", row->size);

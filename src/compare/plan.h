@@ -15,8 +15,9 @@ struct compare_plan {
 };
 
 /* One round of each method first: where these do not all fit, those that take longest are cut to an
- * equal share of the time; those over TCP only if they need more than half of it. Then more rounds, each in turn, as long as they fit. `s` is one point
- * (no sweep), max_time what it may take; congestion is the kernel's default, "" not known. */
+ * equal share of the time; those over TCP only if they need more than half of it. Then more rounds,
+ * each in turn, as long as they fit. `s` is one point (no sweep), max_time what it may take;
+ * congestion is the kernel's default, "" not known. */
 void compare_plan(const struct compare_spec *s, const char *congestion, double max_time,
                   struct compare_plan *plan);
 

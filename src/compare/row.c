@@ -155,6 +155,7 @@ static const struct compare_round *take(struct compare_row *row, const struct co
         if (!belongs(r, row))
             continue;
         row->rounds++;
+        row->doubtful += r->doubtful;
         if (r->state != COMPARE_DONE && row->failed++ == 0)
             snprintf(row->why, sizeof row->why, "%s", r->why);
         if (named == NULL || (named->state != COMPARE_DONE && r->state == COMPARE_DONE))

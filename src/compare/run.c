@@ -262,6 +262,7 @@ static int run_trial(struct compare_run *run, struct compare_round *round, doubl
     take_counts(round, &facts);
     if (facts.capture_err < 0 && run->capture_err == 0)
         run->capture_err = facts.capture_err;
+    round->doubtful = facts.doubt != NULL;
     if (facts.doubt != NULL && run->doubt[0] == '\0')
         snprintf(run->doubt, sizeof run->doubt, "%s: %s", name, facts.doubt);
     return 0;
@@ -669,6 +670,7 @@ static void sum_up(struct compare_run *run)
         return;
     }
     run->result.rows = run->rows;
+    run->result.doubt = run->doubt[0] ? run->doubt : NULL;
     run->result.n_rows = compare_rows(run->spec, run->rounds, run->result.n_rounds, run->rows, max);
 }
 

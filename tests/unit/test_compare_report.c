@@ -387,7 +387,8 @@ Test(compare_report, json)
         "\"direction\":\"put\",\"round\":1,\"seed\":1,\"outcome\":\"done\",\"verified\":true,"
         "\"bytes\":1048576,\"size_bytes\":1048576,\"seconds\":15.2,\"cpu_seconds\":0.0,"
         "\"retransmits\":0,\"block_size_bytes\":1428,\"window\":1,\"timeouts\":0,"
-        "\"client_to_server\":{\"packets\":737,\"wire_bytes\":1070000,\"dropped_queue\":0,"
+        "\"doubtful\":false,\"client_to_server\":{\"packets\":737,\"wire_bytes\":1070000,\"dropped_"
+        "queue\":0,"
         "\"dropped_loss\":0,\"dropped_full\":0,\"duplicated\":0,\"corrupted\":0,"
         "\"reordered\":0},\"server_to_client\":{\"packets\":737,\"wire_bytes\":23000,"
         "\"dropped_queue\":0,\"dropped_loss\":0,\"dropped_full\":0,\"duplicated\":0,"
@@ -408,16 +409,19 @@ Test(compare_report, csv)
     struct compare_round rounds[] = {
         TCP(1, .5),
         {.method = 1, .number = 1, .state = COMPARE_FAILED, .size = 9, .why = "lost, \"gone\""}};
-    struct compare_result r = result_of(rounds, 2);
+    struct compare_result r;
 
+    rounds[0].doubtful = true;
+    r = result_of(rounds, 2);
     rows[1].theory = NAN;
-    EXPECT_TEXT(compare_csv(&r, f),
-                "method,label,direction,sweep_key,sweep_value,outcome,message,rounds,rounds_failed,"
-                "bytes,size_bytes,median_seconds,min_seconds,max_seconds,theory_seconds,"
-                "bits_per_second,link_share,ratio,cpu_seconds,packets,wire_bytes,dropped_loss,"
-                "dropped_queue,timeouts,retransmits\r\n"
-                "tcp,tcp (cubic),put,,,done,,1,0,1048576,1048576,0.5,0.5,0.5,0.496530659,16777216,"
-                "0.8388608,1,0.01,1096,1110000,0,0,0,0\r\n"
-                "udp:window=16,udp window 16,put,,,failed,\"lost, \"\"gone\"\"\",1,1,0,9,,,,,,,,,,"
-                ",,,,\r\n");
+    EXPECT_TEXT(
+        compare_csv(&r, f),
+        "method,label,direction,sweep_key,sweep_value,outcome,message,rounds,rounds_failed,"
+        "rounds_doubtful,bytes,size_bytes,median_seconds,min_seconds,max_seconds,theory_seconds,"
+        "bits_per_second,link_share,ratio,cpu_seconds,packets,wire_bytes,dropped_loss,"
+        "dropped_queue,timeouts,retransmits\r\n"
+        "tcp,tcp (cubic),put,,,done,,1,0,1,1048576,1048576,0.5,0.5,0.5,0.496530659,16777216,"
+        "0.8388608,1,0.01,1096,1110000,0,0,0,0\r\n"
+        "udp:window=16,udp window 16,put,,,failed,\"lost, \"\"gone\"\"\",1,1,0,0,9,,,,,,,,,,"
+        ",,,,\r\n");
 }

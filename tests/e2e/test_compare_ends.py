@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import time
+import unittest
 
 import harness
 from harness import TestCase, end, finish, noise, scaled, skip_unless, start, wait_for

@@ -23,6 +23,8 @@ AM_TESTS_ENVIRONMENT = \
 	XFER_COVERAGE='$(CODE_COVERAGE_ENABLED)'; export XFER_COVERAGE; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
+# In the order in which they begin: the longest campaigns first.
+include tests/fault/local.mk
 include tests/unit/local.mk
 include tests/fuzz/local.mk
 include tests/sim/local.mk
@@ -30,7 +32,6 @@ include tests/link/local.mk
 include tests/race/local.mk
 include tests/rules/local.mk
 include tests/e2e/local.mk
-include tests/fault/local.mk
 include tests/interop/local.mk
 include tests/bench/local.mk
 

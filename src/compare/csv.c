@@ -22,6 +22,15 @@ static void put_field(const char *s, FILE *f)
     fputs("\",", f);
 }
 
+/* Words of a peer may look like a formula, which a spreadsheet would work out. */
+static void put_words(const char *s, FILE *f)
+{
+    char text[COMPARE_WHY_MAX + 1];
+
+    snprintf(text, sizeof text, "%s%s", *s != '\0' && strchr("=+-@", *s) != NULL ? "'" : "", s);
+    put_field(text, f);
+}
+
 static void put_real(double v, bool known, FILE *f)
 {
     if (known && isfinite(v))
@@ -50,7 +59,7 @@ static void put_row(const struct compare_result *r, const struct compare_row *ro
     put_field(sweep->key, f);
     put_field(sweep->n > 0 ? sweep->values[row->point] : "", f);
     put_field(outcomes[row->state], f);
-    put_field(row->why, f);
+    put_words(row->why, f);
     put_count(row->rounds, true, f);
     put_count(row->failed, true, f);
     put_count(row->doubtful, true, f);

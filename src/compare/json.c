@@ -99,8 +99,7 @@ json_t *compare_json_round(const struct compare_result *r, const struct compare_
     set_count(o, "size_bytes", round->size);
     set_real(o, "seconds", round->seconds);
     set_real(o, "cpu_seconds", round->cpu_seconds);
-    if (r->remote == NULL || round->direction == COMPARE_PUT ||
-        r->spec->methods[round->method].transport == COMPARE_UDP)
+    if (r->remote == NULL || round->direction == COMPARE_PUT)
         set_count(o, "retransmits", round->retransmits);
     set_agreed(o, &r->spec->methods[round->method], round);
     if (round->counted) {

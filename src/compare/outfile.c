@@ -62,11 +62,21 @@ static int open_nameless(struct outfile *o, mode_t mode)
 static int open_in_place(struct outfile *o)
 {
     o->in_place = true;
-    o->fd = open(o->path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    /* What stands in a file behind /dev/stdout is not ours to overwrite. */
+    o->fd = open(o->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC);
     if (o->fd < 0)
         return -errno;
     fcntl(o->fd, F_SETFL, fcntl(o->fd, F_GETFL) & ~O_NONBLOCK);
     return 0;
+}
+
+/* What a process has open (/dev/stdout) is no name to be replaced; in /dev/shm they are files. */
+static bool is_replaceable(const char *name, const struct stat *sb)
+{
+    bool shared = strncmp(name, "/dev/shm/", 9) == 0;
+
+    return S_ISREG(sb->st_mode) && (shared || strncmp(name, "/dev/", 5) != 0) &&
+           strncmp(name, "/proc/", 6) != 0;
 }
 
 int outfile_open(struct outfile *o, const char *name)
@@ -82,9 +92,7 @@ int outfile_open(struct outfile *o, const char *name)
         return -ENAMETOOLONG;
     strcpy(o->path, name);
     if (stat(name, &sb) == 0) {
-        /* What a process has open (/dev/stdout) is no name to be replaced. */
-        if (!S_ISREG(sb.st_mode) || strncmp(name, "/dev/", 5) == 0 ||
-            strncmp(name, "/proc/", 6) == 0)
+        if (!is_replaceable(name, &sb))
             return open_in_place(o);
         if (access(name, W_OK) < 0 || realpath(name, o->path) == NULL)
             return -errno;

@@ -166,7 +166,7 @@ static int run_processes(const struct place *p, struct link *link, struct trial 
         if (err == 0)
             t->client_end = wait_for_client(p, link, client, t);
     }
-    if (link != NULL && t->method.transport == COMPARE_TCP)
+    if (link != NULL && t->method.transport == COMPARE_TCP && !xfer_stop_is_raised(t->stop))
         process_pause(settling(p));
     if (server > 0)
         t->server_end = end_server(link, server);

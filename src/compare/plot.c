@@ -373,7 +373,7 @@ static FILE *script_file(const char *script, size_t n)
 
 int compare_plot_run(const char *script, size_t n, int to, char why[COMPARE_WHY_MAX])
 {
-    char *const argv[] = {"gnuplot", NULL};
+    char *const argv[] = {"gnuplot", "-d", NULL}; /* settings of the user might draw elsewhere */
     posix_spawn_file_actions_t actions;
     FILE *f = script_file(script, n);
     int err, status;

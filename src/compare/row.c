@@ -186,8 +186,8 @@ static bool make_row(const struct compare_spec *point, struct compare_row *row,
         m.blksize = named->blksize;
         m.window = named->window;
     }
-    row->resent_unknown = m.transport == COMPARE_TCP && row->direction == COMPARE_GET &&
-                          !point->link.emulated && point->link.name[0] == '\0';
+    row->resent_unknown =
+        row->direction == COMPARE_GET && !point->link.emulated && point->link.name[0] == '\0';
     row->theory = theory_seconds(&point->link, &m, named->congestion, row->direction, row->bytes);
     if (row->state == COMPARE_DONE)
         measure(row, rounds, n);

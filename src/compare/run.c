@@ -70,11 +70,19 @@ static void set_doing(struct compare_run *run, const char *fmt, ...)
     on_tick(run); /* a short transfer is not waited for so long */
 }
 
+/* 5 if any digest failed, else what all failures have in common, else 1. */
+static void add_status(struct compare_run *run, int status)
+{
+    if (status == 0 || run->status == status || run->status == 5)
+        return;
+    run->status = run->status == 0 || status == 5 ? status : 1;
+}
+
 static int fail(struct compare_run *run, int err, const char *what)
 {
     if (run->why[0] == '\0')
         snprintf(run->why, sizeof run->why, "%s: %s", what, xfer_strerror(err));
-    run->status = xfer_exit_status(err);
+    add_status(run, xfer_exit_status(err));
     return -1;
 }
 
@@ -291,6 +299,7 @@ static int warm_up_all(struct compare_run *run)
 {
     bool done[2] = {false, false};
     struct compare_round round = {.why = ""};
+    char shown[120];
     int err = 0, status;
 
     for (unsigned i = 0; i < run->point.n && !xfer_stop_is_raised(run->stop); i++) {
@@ -319,7 +328,8 @@ static int warm_up_all(struct compare_run *run)
         return 0;
     if (err == -XFER_EDEADLINE)
         snprintf(round.why, sizeof round.why, "no answer within %.2g s", warm_up_limit(run));
-    snprintf(run->why, sizeof run->why, "%.120s: %.120s", run->remote,
+    snprintf(run->why, sizeof run->why, "%s: %.120s",
+             escape_show(run->remote, strlen(run->remote), shown, sizeof shown),
              round.why[0] ? round.why : xfer_strerror(err));
     return fail(run, err, run->remote);
 }
@@ -455,14 +465,6 @@ static int keep(struct compare_run *run, const struct compare_round *round)
     run->rounds[run->result.n_rounds++] = *round;
     run->result.rounds = run->rounds;
     return 0;
-}
-
-/* 5 if any digest failed, else what all failures have in common, else 1. */
-static void add_status(struct compare_run *run, int status)
-{
-    if (status == 0 || run->status == status || run->status == 5)
-        return;
-    run->status = run->status == 0 || status == 5 ? status : 1;
 }
 
 static int tell_round(struct compare_run *run, const struct compare_round *round, int status)

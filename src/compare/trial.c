@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/escape.h"
 #include "compare/process.h"
 #include "compare/trial.h"
 #include "compare/words.h"
@@ -85,7 +86,7 @@ static void on_note(void *user, const char *text)
 {
     struct trial *t = user;
 
-    snprintf(t->note, sizeof t->note, "%s", text);
+    escape_show(text, strlen(text), t->note, sizeof t->note);
 }
 
 /* Segments that TCP sent again in this network namespace, as the kernel counts them (RFC 4022). */
@@ -165,7 +166,7 @@ static void on_event(void *user, const struct xfer_event *ev)
     t->seconds = process_now() - t->begun;
     t->verified = ev->outcome == XFER_DONE && ev->verified;
     if (ev->text != NULL)
-        snprintf(t->why, sizeof t->why, "%s", ev->text);
+        escape_show(ev->text, strlen(ev->text), t->why, sizeof t->why); /* may be the peer's */
     if (ev->udp != NULL) {
         t->blksize = ev->udp->blksize;
         t->window = ev->udp->window;

@@ -9,6 +9,7 @@ import pty
 import resource
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -300,6 +301,26 @@ class Files(Case):
         out, _ = self.fails(6, "/dev/full: No space left", *LOOPBACK, "--size", "1K", "--report",
                             "/dev/full")
         self.assertIn(b"\ntcp (", out)
+
+    def test_standard_output_in_a_file(self):
+        """What stands there stays, and the page comes behind the table."""
+        file = self.make("out", b"before\n")
+        with open(file, "ab") as out:
+            self.assertEqual(harness.run(*LOOPBACK, "--size", "1K", "--report", "/dev/stdout",
+                                         stdout=out)[0], 0)
+        text = self.read(file)
+        self.assertTrue(text.startswith(b"before\n"))
+        self.assertLess(text.index(b"\ntcp ("), text.index(b"<!doctype html>"))
+        self.assertTrue(text.endswith(b"</html>\n"))
+
+    def test_a_longer_one_in_shared_memory(self):
+        skip_unless(os.access("/dev/shm", os.W_OK), "no /dev/shm")
+        fd, name = tempfile.mkstemp(dir="/dev/shm")
+        self.addCleanup(os.unlink, name)
+        with open(fd, "wb") as file:
+            file.write(bytes(1 << 20))
+        self.compare("--size", "1K", "--report", name)
+        self.assertTrue(self.read(name).endswith(b"</html>\n"))
 
     def test_each_has_its_own(self):
         file = self.make("f.html", noise(1000))

@@ -1,5 +1,6 @@
 """`xfer compare` against a server elsewhere: what it measures, and what may be wrong on the way."""
 
+import contextlib
 import glob
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import fake
@@ -73,7 +75,11 @@ class Elsewhere(TestCase):
     def test_what_a_server_sent_again_is_not_known(self):
         out, _ = self.compare(f"{self.server.addr}/f", "--csv", "-q")
         column = {row.split(",")[0]: row.split(",")[-1] for row in out.decode().split("\r\n")}
-        self.assertEqual((column["tcp"], column["udp"]), ("", "0"))
+        self.assertEqual((column["tcp"], column["udp"]), ("", ""))
+        out, _ = self.compare(f"{self.server.addr}/f", "--json", "-q")
+        self.assertFalse([r for r in records(out) if "retransmits" in r])
+        out, _ = self.compare(f"{self.server.addr}/", "--json", "-q")
+        self.assertTrue(all("retransmits" in r for r in records(out)))
 
     def test_made_bytes_leave_nothing(self):
         self.compare(f"{self.server.addr}/", "--size", "50K")
@@ -177,6 +183,29 @@ class OutOfOrder(TestCase):
         with fake.Fake(old) as server:
             self.fails(4, "cannot throw an upload away", "compare", f"{server.addr}/", "-m", "tcp")
         self.assertEqual(verbs, {b"DISCARD"})
+
+    def test_words_of_a_server_are_escaped(self):
+        """They may be made for a terminal, for a spreadsheet, or be no text at all."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rude:
+            rude.bind(("127.0.0.1", 0))
+            server = self.serve("--no-udp", listen=(f"127.0.0.1:{rude.getsockname()[1]}",))
+            threading.Thread(target=self.answer_rudely, args=(rude,), daemon=True).start()
+            of_both = ("compare", f"{server.addr}/", "-m", "tcp", "-m", "udp", "--rounds", "1")
+            out, err = self.xfer(*of_both, "-v", status=4)
+            self.assertRegex((out + err.encode()).decode(), r"failed: =1\\x1b\[31m\\x0d\\nx\\xff\n")
+            self.assertNotRegex(out + err.encode(), rb"[\x00-\x09\x0b-\x1f\xff]")
+            out, _ = self.xfer(*of_both, "--csv", "-q", status=4)
+            self.assertIn(b",failed,'=1\\x1b[31m\\x0d\\nx\\xff,", out)
+            out, _ = self.xfer(*of_both, "--json", "-q", status=4)
+            self.assertEqual([r["message"] for r in rounds(out) if r["outcome"] == "failed"],
+                             ["=1\\x1b[31m\\x0d\\nx\\xff"])
+            self.fails(4, r": =1\\x1b\[31m\\x0d\\nx\\xff\n", "compare", f"{server.addr}/", "-m", "udp")
+
+    @staticmethod
+    def answer_rudely(udp):
+        with contextlib.suppress(OSError):  # the socket is closed
+            while True:
+                udp.sendto(b"\0\5\0\1=1\x1b[31m\r\nx\xff\0", udp.recvfrom(2048)[1])
 
     def test_a_server_that_disappears(self):
         server = self.serve(write=False)

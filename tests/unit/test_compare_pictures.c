@@ -190,14 +190,22 @@ static void draw(const struct compare_result *r, const char *file, const char *m
 
 Test(compare_pictures, gnuplot_draws)
 {
-    char dir[] = "/tmp/xfer-plot-XXXXXX", svg[64], png[64], why[COMPARE_WHY_MAX];
+    char dir[] = "/tmp/xfer-plot-XXXXXX", svg[64], png[64], own[64], why[COMPARE_WHY_MAX];
     struct compare_result r = result(3);
+    FILE *f;
 
     if (!compare_plot_check("a.svg", why))
         cr_skip_test("%s", why);
     cr_assert_not_null(mkdtemp(dir));
     snprintf(svg, sizeof svg, "%s/it's.svg", dir);
     snprintf(png, sizeof png, "%s/a.png", dir);
+    /* A user's own settings, by which the picture would go elsewhere. */
+    snprintf(own, sizeof own, "%s/.gnuplot", dir);
+    f = fopen(own, "w");
+    cr_assert_not_null(f);
+    fputs("set output '/dev/null'\n", f);
+    fclose(f);
+    setenv("HOME", dir, 1);
     draw(&r, svg, "<?xml");
     cr_assert(compare_spec_sweep(&spec, "rtt=50ms,1ms", why));
     r = result(4);
@@ -209,5 +217,6 @@ Test(compare_pictures, gnuplot_draws)
     draw(&r, svg, "<?xml");
     compare_spec_default(&spec);
     draw(&r, png, "\x89PNG");
+    unlink(own);
     rmdir(dir);
 }

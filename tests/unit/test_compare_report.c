@@ -408,7 +408,7 @@ Test(compare_report, csv)
 {
     struct compare_round rounds[] = {
         TCP(1, .5),
-        {.method = 1, .number = 1, .state = COMPARE_FAILED, .size = 9, .why = "lost, \"gone\""}};
+        {.method = 1, .number = 1, .state = COMPARE_FAILED, .size = 9, .why = "=lost, \"gone\""}};
     struct compare_result r;
 
     rounds[0].doubtful = true;
@@ -422,6 +422,6 @@ Test(compare_report, csv)
         "dropped_queue,timeouts,retransmits\r\n"
         "tcp,tcp (cubic),put,,,done,,1,0,1,1048576,1048576,0.5,0.5,0.5,0.496530659,16777216,"
         "0.8388608,1,0.01,1096,1110000,0,0,0,0\r\n"
-        "udp:window=16,udp window 16,put,,,failed,\"lost, \"\"gone\"\"\",1,1,0,0,9,,,,,,,,,,"
+        "udp:window=16,udp window 16,put,,,failed,\"'=lost, \"\"gone\"\"\",1,1,0,0,9,,,,,,,,,,"
         ",,,,\r\n");
 }

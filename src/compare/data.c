@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +16,7 @@
 #include "compare/data.h"
 
 #define CHUNK 65536
+#define PATIENCE 5000 /* ms until the keeper has made a directory */
 
 /* All but the one of this name. */
 static void remove_files(const char *dir, const char *but)
@@ -35,7 +38,8 @@ static void remove_all(const char *dir)
     rmdir(dir);
 }
 
-/* What the keeper tells when the directory is there, or cannot be. */
+/* What the keeper tells when the directory is there, or cannot be. In memory of both: of a keeper
+ * that never told, too, it is known what it made. */
 struct made {
     int err;
     char dir[DATA_DIR_MAX];
@@ -50,7 +54,7 @@ static __attribute__((noreturn)) void keep(struct made *m, int told, int lifelin
 
     setsid();
     m->err = mkdtemp(m->dir) != NULL ? 0 : -errno;
-    if (write(told, m, sizeof *m) == sizeof *m)
+    if (write(told, "", 1) == 1)
         while (read(lifeline, &byte, 1) < 0 && errno == EINTR)
             ;
     if (m->err == 0)
@@ -58,10 +62,38 @@ static __attribute__((noreturn)) void keep(struct made *m, int told, int lifelin
     _exit(0);
 }
 
+static void end_keeper(const struct data *d)
+{
+    kill(d->keeper, SIGKILL);
+    while (waitpid(d->keeper, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* 0 when the keeper has told, whatever; it may be stopped or killed before. */
+static int hear(int told)
+{
+    struct pollfd p = {.fd = told, .events = POLLIN};
+    double until = process_now() + PATIENCE / 1e3;
+    ssize_t n = -1;
+    char byte;
+
+    while (n < 0) {
+        int left = (int)(1e3 * (until - process_now())) + 1,
+            ready = poll(&p, 1, left > 0 ? left : 0);
+
+        if (ready == 0)
+            return -ECHILD;
+        n = ready > 0 ? read(told, &byte, 1) : -1;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+    }
+    return n == 1 ? 0 : -ECHILD;
+}
+
 static int start_keeper(struct data *d, struct made *m, const int told[2], const int lifeline[2])
 {
     sigset_t all, before;
-    ssize_t n;
+    int err;
 
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &before);
@@ -74,38 +106,52 @@ static int start_keeper(struct data *d, struct made *m, const int told[2], const
     close(told[1]);
     if (d->keeper < 0)
         return -errno;
-    do
-        n = read(told[0], m, sizeof *m);
-    while (n < 0 && errno == EINTR);
-    return n == sizeof *m ? m->err : -EPIPE;
+    err = hear(told[0]);
+    if (err == 0 && m->err == 0)
+        return 0;
+    end_keeper(d);
+    if (err != 0)
+        rmdir(m->dir);
+    return err != 0 ? err : m->err;
 }
 
-int data_open(struct data *d, const char *file, uint64_t seed)
+static int start_with_pipes(struct data *d, struct made *m)
 {
-    const char *tmp = getenv("TMPDIR");
-    struct made m = {.err = 0};
     int lifeline[2], told[2], err;
 
-    *d = (struct data){.file = file, .seed = seed, .lifeline = -1};
-    err = snprintf(m.dir, sizeof m.dir, "%s/xfer-compare-XXXXXX",
-                   tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
-    if (err < 0 || (size_t)err >= sizeof m.dir)
-        return -ENAMETOOLONG;
-    memcpy(d->dir, m.dir, sizeof d->dir);
     if (pipe2(lifeline, O_CLOEXEC) < 0)
         return -errno;
     if (pipe2(told, O_CLOEXEC) < 0) {
         err = -errno;
     } else {
-        err = start_keeper(d, &m, told, lifeline);
+        err = start_keeper(d, m, told, lifeline);
         close(told[0]);
     }
     close(lifeline[0]);
-    d->lifeline = lifeline[1];
-    if (err < 0)
-        data_close(d);
+    if (err == 0)
+        d->lifeline = lifeline[1];
     else
-        memcpy(d->dir, m.dir, sizeof d->dir);
+        close(lifeline[1]);
+    return err;
+}
+
+int data_open(struct data *d, const char *file, uint64_t seed)
+{
+    const char *tmp = getenv("TMPDIR");
+    struct made *m;
+    int err;
+
+    *d = (struct data){.file = file, .seed = seed, .lifeline = -1};
+    m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (m == MAP_FAILED)
+        return -errno;
+    err = snprintf(d->dir, sizeof d->dir, "%s/xfer-compare-XXXXXX",
+                   tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
+    memcpy(m->dir, d->dir, sizeof m->dir);
+    err = err < 0 || (size_t)err >= sizeof d->dir ? -ENAMETOOLONG : start_with_pipes(d, m);
+    if (err == 0)
+        memcpy(d->dir, m->dir, sizeof d->dir);
+    munmap(m, sizeof *m);
     return err;
 }
 
@@ -116,12 +162,8 @@ void data_close(struct data *d)
         return;
     close(d->lifeline);
     d->lifeline = -1;
-    if (d->keeper <= 0)
-        return;
     remove_all(d->dir);
-    kill(d->keeper, SIGKILL);
-    while (waitpid(d->keeper, NULL, 0) < 0 && errno == EINTR)
-        ;
+    end_keeper(d);
 }
 
 /* splitmix64, by Sebastiano Vigna: nothing on the way can compress it. */

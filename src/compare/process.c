@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -87,5 +88,28 @@ void process_kill(pid_t pid)
 {
     kill(pid, SIGKILL);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+void process_adopt(void)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+/* Whether it is known who they are. */
+static bool kill_children(void)
+{
+    FILE *f = fopen("/proc/thread-self/children", "re");
+    int pid;
+
+    while (f != NULL && fscanf(f, "%d", &pid) == 1)
+        kill(pid, SIGKILL);
+    return f != NULL && fclose(f) == 0;
+}
+
+/* The first process of a namespace ends after all others are waited for, which may be ours. */
+void process_kill_all(void)
+{
+    while (kill_children() && (waitpid(-1, NULL, 0) > 0 || errno == EINTR))
         ;
 }

@@ -28,4 +28,10 @@ int process_start(int (*fn)(void *), void *arg, pid_t *ret);
 int process_wait(pid_t pid, double seconds);
 void process_kill(pid_t pid); /* SIGKILL, and waited for */
 
+/* From here on, whoever loses its parent below the caller becomes a child of the caller. */
+void process_adopt(void);
+/* Kills every child and whoever is adopted meanwhile: nothing is left, whatever was stopped before
+ * it could see to its own end. For a caller that has no other children to keep. */
+void process_kill_all(void);
+
 #endif

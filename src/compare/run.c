@@ -684,6 +684,7 @@ void compare_run(struct compare_run *run)
     run->result.file = run->file;
     run->result.remote = run->remote;
     run->data.lifeline = -1;
+    process_adopt();
     compare_default_congestion(run->congestion);
     if (set_up(run) == 0)
         run_points(run);
@@ -692,6 +693,7 @@ void compare_run(struct compare_run *run)
         run->capture_err = err;
     data_close(&run->data);
     trial_free(run->trial);
+    process_kill_all();
     sum_up(run);
 }
 

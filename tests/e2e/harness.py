@@ -80,7 +80,10 @@ def finish(process, timeout=60, input=None):
     try:
         out, err = process.communicate(input, timeout=scaled(timeout))
     except subprocess.TimeoutExpired:
-        process.kill()
+        # Whoever is below it may hold its output open, were it stopped or not.
+        for pid in (*descendants(process.pid), process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         out, err = process.communicate()
         raise AssertionError(f"no end within {scaled(timeout):g} s: {process.args}\n"
                              + (err or b"").decode("utf-8", "backslashreplace")) from None

@@ -148,12 +148,21 @@ class OutOfOrder(TestCase):
         self.assertEqual({(r["method"], r["outcome"]) for r in rounds(out)},
                          {("tcp", "failed"), ("udp", "done")})
 
+    def serve_beside_udp(self):
+        """A server of TCP alone, and a socket of UDP at its address, where that is free."""
+        for _ in range(100):
+            server, udp = self.serve("--no-udp"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                udp.bind(("127.0.0.1", server.port))
+                return server, udp
+            except OSError:
+                udp.close()
+        raise AssertionError("no port is free")
+
     def test_udp_is_blocked(self):
         """Whatever is sent there is heard by nobody, and no word comes back."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silence:
-            silence.bind(("127.0.0.1", 0))
-            port = silence.getsockname()[1]
-            server = self.serve("--no-udp", listen=(f"127.0.0.1:{port}",))
+        server, silence = self.serve_beside_udp()
+        with silence:
             self.make(server.path("f"), noise(50_000))
             for path in ("", "f"):
                 out, _ = self.xfer("compare", f"{server.addr}/{path}", "--max-time", "24",
@@ -186,9 +195,8 @@ class OutOfOrder(TestCase):
 
     def test_words_of_a_server_are_escaped(self):
         """They may be made for a terminal, for a spreadsheet, or be no text at all."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rude:
-            rude.bind(("127.0.0.1", 0))
-            server = self.serve("--no-udp", listen=(f"127.0.0.1:{rude.getsockname()[1]}",))
+        server, rude = self.serve_beside_udp()
+        with rude:
             threading.Thread(target=self.answer_rudely, args=(rude,), daemon=True).start()
             of_both = ("compare", f"{server.addr}/", "-m", "tcp", "-m", "udp", "--rounds", "1")
             out, err = self.xfer(*of_both, "-v", status=4)

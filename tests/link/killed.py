@@ -90,6 +90,18 @@ class Ends(TestCase):
             process.kill()
             self.assertNothingStays(process, f"SIGKILL at process number {n}")
 
+    def test_stop_as_processes_come(self):
+        """The first, the second, ... at once when it is there: it has seen to nothing yet."""
+        for n in range(1, 11 if FULL else 2):
+            process, seen = self.begin(options=("--max-time", "4")), []
+            while len(seen) < n and process.poll() is None:
+                seen += [pid for pid in descendants(process.pid) if pid not in seen]
+            for pid in seen[n - 1:]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            status, err = self.assertNothingStays(process, f"SIGSTOP of process number {n}")
+            self.assertNotEqual(status, -signal.SIGSEGV, err)
+
     def of_its_processes(self, how, n, *options):
         """A process of the link's or of a transfer's has it, whichever; compare comes to an end."""
         rng = random.Random(SEED + 3)

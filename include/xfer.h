@@ -264,10 +264,11 @@ struct xfer_request {
     const char *options;   /* what was asked for ("mkpath sync=file") or agreed; NULL: nothing */
     const char *verb;
     const char *path;
-    uint64_t offset; /* where a resumed transfer went on */
-    uint64_t bytes;  /* payload of this request */
-    uint64_t size;   /* size of the whole file, for GET and PUT */
-    uint64_t resent; /* segments that TCP sent again meanwhile, or blocks that we did */
+    uint64_t offset;   /* where a resumed transfer went on */
+    uint64_t bytes;    /* payload of this request */
+    uint64_t size;     /* size of the whole file, for GET and PUT */
+    uint64_t resent;   /* segments that TCP sent again meanwhile, or blocks that we did */
+    uint64_t timeouts; /* UDP: ours */
     double seconds;
     int err; /* 0 or negative */
     const char *text;

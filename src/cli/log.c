@@ -51,6 +51,7 @@ static void add_word(struct wbuf *w, const char *s)
 
 void log_text(const struct xfer_request *r, const struct timespec *t, struct wbuf *w)
 {
+    bool tcp = r->transport == NULL || strcmp(r->transport, "tcp") == 0;
     char time[LOG_TIME_MAX];
 
     wbuf_fmt(w, "%s ", log_time(t, time));
@@ -59,12 +60,15 @@ void log_text(const struct xfer_request *r, const struct timespec *t, struct wbu
     add_word(w, r->verb);
     wbuf_ch(w, ' ');
     add_word(w, r->path);
-    if (r->transport != NULL && strcmp(r->transport, "tcp") != 0)
+    if (!tcp)
         wbuf_fmt(w, " transport=%s", r->transport);
     if (r->options != NULL)
         wbuf_fmt(w, " %s", r->options);
-    wbuf_fmt(w, " offset=%llu bytes=%llu resent=%llu seconds=%.3f ", (unsigned long long)r->offset,
-             (unsigned long long)r->bytes, (unsigned long long)r->resent, r->seconds);
+    wbuf_fmt(w, " offset=%llu bytes=%llu resent=%llu ", (unsigned long long)r->offset,
+             (unsigned long long)r->bytes, (unsigned long long)r->resent);
+    if (!tcp)
+        wbuf_fmt(w, "timeouts=%llu ", (unsigned long long)r->timeouts);
+    wbuf_fmt(w, "seconds=%.3f ", r->seconds);
     if (r->err == 0) {
         wbuf_str(w, "ok");
         return;

@@ -235,6 +235,8 @@ json_t *record_request(const struct xfer_request *r, const char *time)
     set_count(o, "offset_bytes", r->offset);
     set_count(o, "bytes", r->bytes);
     set_count(o, "resent_segments", r->resent);
+    if (r->transport != NULL && strcmp(r->transport, "udp") == 0)
+        set_count(o, "timeouts", r->timeouts);
     set_count(o, "size_bytes", r->size);
     set_real(o, "seconds", r->seconds);
     json_object_set_new(o, "outcome", json_string(r->err == 0 ? "ok" : "failed"));

@@ -80,6 +80,7 @@ static void on_request(void *user, const struct xfer_request *r)
     struct trial *t = user;
 
     t->resent += r->resent;
+    t->server_timeouts += r->timeouts;
 }
 
 static void on_note(void *user, const char *text)
@@ -335,7 +336,7 @@ int trial_result(const struct trial *t, struct compare_round *round)
     round->seconds = t->seconds;
     round->cpu_seconds = t->cpu + t->server_cpu;
     round->retransmits = t->direction == COMPARE_PUT ? t->retransmits : t->resent;
-    round->timeouts = t->timeouts;
+    round->timeouts = t->timeouts + t->server_timeouts;
     round->rtt = t->rtt;
     snprintf(round->congestion, sizeof round->congestion, "%s", t->congestion);
     round->blksize = t->blksize;

@@ -31,7 +31,7 @@ struct trial {
     int link_err; /* negative: the link did not last */
     /* told by the server */
     unsigned port;
-    uint64_t resent;
+    uint64_t resent, server_timeouts;
     double server_cpu;
     int server_err;
     char note[COMPARE_WHY_MAX];

@@ -391,6 +391,7 @@ static void log_transfer(const struct tftp_work *k, int err)
                              .bytes = d->arrived,
                              .size = write ? k->sink.bytes : (uint64_t)k->st.st_size,
                              .resent = d->sm.counts.resent,
+                             .timeouts = d->sm.counts.timeouts,
                              .seconds = clock_seconds_since(k->began),
                              .err = err,
                              .text = err && d->text[0] ? d->text : NULL,

@@ -1,6 +1,8 @@
 """`xfer compare` over the emulated link: the table, its figures, the end by signals."""
 
 import collections
+import csv
+import io
 import json
 import os
 import re
@@ -93,6 +95,26 @@ class Rounds(Link):
                    for way in ("client_to_server", "server_to_client"))
         self.assertGreater(lost, 0)
         self.assertGreater(sum(r["retransmits"] for r in rounds), 0)
+
+    LOSSY_GET = ("--size", "100K", "-m", "udp", "--rtt", "2ms", "--loss", "5%", "--direction", "get",
+                 "--rounds", "1")
+
+    def test_timeouts_of_both_ends_are_counted(self):
+        """Of a get it is the server that waits: stop-and-wait sends again after a timeout alone."""
+        out, _ = self.compare(*self.LOSSY_GET, "--json", "-q")
+        one, row = map(json.loads, out.splitlines())
+        self.assertGreater(one["retransmits"], 0)
+        self.assertGreaterEqual(one["timeouts"], one["retransmits"])
+        self.assertEqual(row["timeouts"], one["timeouts"])
+        out, _ = self.compare(*self.LOSSY_GET, "--csv", "-q")
+        row = next(csv.DictReader(io.StringIO(out.decode())))
+        self.assertGreater(int(row["retransmits"]), 0)
+        self.assertGreaterEqual(int(row["timeouts"]), int(row["retransmits"]))
+        out, _ = self.compare(*self.LOSSY_GET, "-v")
+        resent = re.search(r"\nudp stop-and-wait .*?(\d+) +\S+ +1\.0\n", out.decode())
+        timeouts = re.search(r"time +CPU\n.*\nudp stop-and-wait .*?(\d+) +\S+\n", out.decode())
+        self.assertGreater(int(resent[1]), 0)
+        self.assertGreaterEqual(int(timeouts[1]), int(resent[1]))
 
     def test_segments_of_a_download_are_counted_to_their_end(self):
         """All of it fits the server's buffer: it was sent, as far as the request goes, at once."""

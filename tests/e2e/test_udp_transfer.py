@@ -104,7 +104,7 @@ class Sender(Case):
         for _ in range(3):
             self.assertEqual(peer.recv(), block(2))
         self.finish(peer, 2)
-        self.server.wait_log(r"GET a .* resent=[1-9]\d* .* ok")
+        self.server.wait_log(r"GET a .* resent=[1-9]\d* timeouts=[1-9]\d* .* ok")
 
     def test_41_to_43_acknowledgments_of_something_else(self):
         peer = self.peer()

@@ -277,6 +277,15 @@ Test(log, text)
         {{.peer = "127.0.0.1:5555", .verb = "GET", .path = "", .err = -ENOENT},
          "2026-11-22T12:00:00.123Z 127.0.0.1:5555 GET - offset=0 bytes=0 resent=0 seconds=0.000 "
          "failed not-found: No such file or directory"},
+        {{.peer = "127.0.0.1:5555",
+          .transport = "udp",
+          .options = "blksize=512",
+          .verb = "GET",
+          .path = "a",
+          .resent = 3,
+          .timeouts = 2},
+         "2026-11-22T12:00:00.123Z 127.0.0.1:5555 GET a transport=udp blksize=512 offset=0 bytes=0 "
+         "resent=3 timeouts=2 seconds=0.000 ok"},
     };
 
     for (size_t i = 0; i < sizeof t / sizeof *t; i++)

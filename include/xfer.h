@@ -247,6 +247,7 @@ struct xfer_list_opts {
     struct xfer_net_opts net;
     bool recursive;
     bool sha256; /* each file's digest, computed over there where it is not known */
+    bool udp;    /* asks by TFTP, which knows the size of a single file and nothing else of it */
 };
 
 /* Lists a remote directory, file or wildcard: one XFER_EV_ENTRY each, in the server's order. */

@@ -218,6 +218,40 @@ static void on_entry(void *user, const struct xfer_event *ev)
         found->size = ev->entry.size;
 }
 
+static bool uses(const struct compare_spec *s, enum compare_transport transport)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->methods[i].transport == transport)
+            return true;
+    return false;
+}
+
+/* Over TCP, or over UDP where no method is TCP, or nobody listens there. */
+static int ask_size(const struct job *job, struct xfer_list_opts *l)
+{
+    int rc;
+
+    l->udp = !uses(&job->spec, COMPARE_TCP);
+    rc = xfer_list(l, job->remote, NULL);
+    if (rc != -ECONNREFUSED || l->udp || !uses(&job->spec, COMPARE_UDP))
+        return rc;
+    l->udp = true;
+    return xfer_list(l, job->remote, NULL);
+}
+
+static int no_size(const struct job *job, const struct found *found, int rc, bool udp)
+{
+    char shown[256];
+
+    fprintf(stderr, "xfer: %s: %s\n",
+            escape_show(job->remote, strlen(job->remote), shown, sizeof shown),
+            rc == -XFER_EUNKNOWN && udp ? "the server tells no size over UDP, as of an empty file"
+            : rc != 0                   ? xfer_strerror(rc)
+            : found->is_named           ? "has no bytes to compare with"
+                              : "names no single file (a directory to put to ends in a slash)");
+    return rc != 0 ? xfer_exit_status(rc) : EXIT_LOCAL;
+}
+
 int compare_ask_size(struct job *job, struct xfer_stop *stop)
 {
     const struct compare_options *o = job->o;
@@ -231,24 +265,16 @@ int compare_ask_size(struct job *job, struct xfer_stop *stop)
                                        .stop = stop,
                                        .on_event = on_entry,
                                        .user = &found}};
-    char shown[256];
     int rc;
 
     if (job->remote == NULL || job->spec.direction != COMPARE_GET)
         return -1;
-    rc = xfer_list(&l, job->remote, NULL);
+    rc = ask_size(job, &l);
     if (rc == 0 && found.is_named && found.size > 0) {
         job->spec.size = found.size;
         return -1;
     }
-    if (signals_caught())
-        return 128 + signals_caught();
-    fprintf(stderr, "xfer: %s: %s\n",
-            escape_show(job->remote, strlen(job->remote), shown, sizeof shown),
-            rc != 0          ? xfer_strerror(rc)
-            : found.is_named ? "has no bytes to compare with"
-                             : "names no single file (a directory to put to ends in a slash)");
-    return rc != 0 ? xfer_exit_status(rc) : EXIT_LOCAL;
+    return signals_caught() ? 128 + signals_caught() : no_size(job, &found, rc, l.udp);
 }
 
 int compare_ask(const struct cmd *c, const struct operands *ops, struct job *job)

@@ -6,6 +6,7 @@
 #include "session/copy.h"
 #include "session/expand.h"
 #include "session/query.h"
+#include "session/tftp_client.h"
 
 struct list {
     const struct xfer_list_opts *o;
@@ -82,6 +83,51 @@ static int run(struct list *l)
     return r == -XFER_ENOTFOUND && expand_is_glob(l->remote.path.s) ? list_matches(l) : r;
 }
 
+/* ---- over UDP ---- */
+
+/* Of the addresses of a name the first that answers. */
+static int ask_size(struct tftp_peer *p, const char *name, uint64_t *ret)
+{
+    int r;
+
+    do
+        r = tftp_ask_size(p, name, ret);
+    while (r < 0 && xfer_exit_status(r) == 3 && ++p->at < p->n);
+    return r != 0 ? r : -XFER_EUNKNOWN;
+}
+
+/* TFTP knows no directories: one file, and its size alone. */
+static int run_udp(struct list *l)
+{
+    struct xfer_copy_opts o = {.net = l->o->net, .udp = true};
+    struct wire_msg m = {.type = 'f', .keys = WIRE_K_SIZE};
+    char name[TFTP_NAME_MAX];
+    struct tftp_peer p;
+    struct copy c;
+
+    copy_init(&c, &o, &l->tally, &l->remote, copy_deadline(&o.net));
+    int r = tftp_peer_init(&p, &c);
+    if (r == 0)
+        r = ask_size(&p, tftp_remote_name(&l->remote, l->remote.path.s, name), &m.size);
+    copy_destroy(&c);
+    if (r < 0)
+        return r;
+    l->directory = l->remote.path;
+    path_parent(&l->directory);
+    m.path_len = (size_t)snprintf(m.path, sizeof m.path, "%s", path_base(l->remote.path.s));
+    return show_entry(l, &m);
+}
+
+/* ---- over TCP ---- */
+
+static int run_tcp(struct list *l)
+{
+    peer_init(&l->peer, &l->o->net, &l->remote, &l->tally, copy_deadline(&l->o->net), 0);
+    int r = run(l);
+    peer_close(&l->peer);
+    return r;
+}
+
 int xfer_list(const struct xfer_list_opts *o, const char *remote, struct xfer_totals *totals)
 {
     struct list l = {.o = o, .below = ""};
@@ -97,10 +143,8 @@ int xfer_list(const struct xfer_list_opts *o, const char *remote, struct xfer_to
         tally_fail(&l.tally, remote, r < 0 ? r : -XFER_EUSAGE, why);
         return tally_finish(&l.tally, totals);
     }
-    peer_init(&l.peer, &o->net, &l.remote, &l.tally, copy_deadline(&o->net), 0);
-    r = run(&l);
+    r = o->udp ? run_udp(&l) : run_tcp(&l);
     if (r < 0)
         tally_fail(&l.tally, remote, r, NULL);
-    peer_close(&l.peer);
     return tally_finish(&l.tally, totals);
 }

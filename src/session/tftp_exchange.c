@@ -111,7 +111,8 @@ static void tell_packets(const struct tftp_exchange *x)
 
     tftp_exchange_facts(x, server, &f);
     if (x->question)
-        tally_note(t, "digest asked for: %llu datagrams sent, %llu received",
+        tally_note(t, "%s asked for: %llu datagrams sent, %llu received",
+                   x->asked.have & TFTP_O_SHA256 ? "digest" : "size",
                    (unsigned long long)f.packets_sent, (unsigned long long)f.packets_received);
     else
         tally_udp(t, &f);
@@ -184,7 +185,7 @@ bool tftp_exchange_refused_options(const struct tftp_exchange *x)
     return x->drive.empty_oack || (sm->reason == TFTP_R_PEER && sm->peer_code == TFTP_E_OPTION);
 }
 
-/* ---- asking for a digest ---- */
+/* ---- asking for a digest, or a size ---- */
 
 struct question {
     struct tftp_exchange x;
@@ -198,7 +199,7 @@ static int hear_answer(void *arg, const struct tftp_opts *got)
 
     q->answered = true;
     q->x.got = *got;
-    snprintf(q->x.drive.text, sizeof q->x.drive.text, "the digest was all");
+    snprintf(q->x.drive.text, sizeof q->x.drive.text, "the answer was all");
     return -XFER_EUNKNOWN;
 }
 
@@ -207,7 +208,7 @@ static int hear_data(void *arg, const uint8_t *p, size_t n)
     (void)arg;
     (void)p;
     (void)n;
-    return -XFER_EUNKNOWN; /* a server that knows no digests after all */
+    return -XFER_EUNKNOWN; /* a server that does not tell after all */
 }
 
 static void stay_idle(void *arg)
@@ -218,29 +219,53 @@ static void stay_idle(void *arg)
 static const struct tftp_ops question_ops = {
     .agreed = hear_answer, .write = hear_data, .idle = stay_idle};
 
+static void init_question(struct question *q, const struct tftp_peer *peer, const char *name,
+                          unsigned option)
+{
+    *q = (struct question){
+        .x = {.peer = peer, .name = name, .question = true, .udp = {.fd = -1, .companion = -1}}};
+    tftp_opts_init(&q->x.asked);
+    q->x.asked.have = option;
+}
+
+/* 1: the option is in the answer. */
+static int ask(struct question *q, unsigned option)
+{
+    int r = tftp_exchange_open(&q->x, &question_ops, q);
+
+    if (r == 0)
+        r = tftp_exchange_run(&q->x);
+    tftp_exchange_close(&q->x);
+    if (q->answered && (q->x.got.have & option))
+        return 1;
+    return r == -XFER_EUNKNOWN ? 0 : r;
+}
+
+int tftp_ask_size(const struct tftp_peer *peer, const char *name, uint64_t *ret)
+{
+    struct question q;
+
+    init_question(&q, peer, name, TFTP_O_TSIZE);
+    int r = ask(&q, TFTP_O_TSIZE);
+    *ret = q.x.got.tsize;
+    return r;
+}
+
 int tftp_ask_digest(const struct tftp_peer *peer, const char *name, const char *etag,
                     uint8_t out[DIGEST_LEN])
 {
-    struct question q = {
-        .x = {.peer = peer, .name = name, .question = true, .udp = {.fd = -1, .companion = -1}}};
+    struct question q;
     struct tftp_opts *asked = &q.x.asked;
 
-    tftp_opts_init(asked);
-    asked->have = TFTP_O_SHA256;
+    init_question(&q, peer, name, TFTP_O_SHA256);
     asked->sha_kind = etag ? TFTP_SHA_ETAG : TFTP_SHA_ASK;
     if (etag)
         snprintf(asked->etag, sizeof asked->etag, "%s", etag);
-    int r = tftp_exchange_open(&q.x, &question_ops, &q);
-    if (r == 0)
-        r = tftp_exchange_run(&q.x);
-    bool known = q.answered && (q.x.got.have & TFTP_O_SHA256);
-    bool later = known && q.x.got.sha_kind != TFTP_SHA_KNOWN;
-    if (known && !later)
-        memcpy(out, q.x.got.sha256, DIGEST_LEN);
-    tftp_exchange_close(&q.x);
-    if (later)
+    int r = ask(&q, TFTP_O_SHA256);
+    if (r != 1)
+        return r;
+    if (q.x.got.sha_kind != TFTP_SHA_KNOWN)
         return etag ? -XFER_ECHANGED : tftp_ask_digest(peer, name, q.x.got.etag, out);
-    if (known)
-        return 1;
-    return r == -XFER_EUNKNOWN ? 0 : r;
+    memcpy(out, q.x.got.sha256, DIGEST_LEN);
+    return 1;
 }

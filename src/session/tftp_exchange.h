@@ -20,7 +20,7 @@ struct tftp_exchange {
     const char *name; /* over there */
     bool write, netascii;
     bool plain;             /* without options: the server refused them */
-    bool question;          /* for a digest: moves no file, and is in no total */
+    bool question;          /* for a digest or a size: moves no file, and is in no total */
     struct tftp_opts asked; /* tsize and sha256 are the caller's, the rest is filled in */
     struct tftp_opts got;
     bool noted;
@@ -58,5 +58,7 @@ bool tftp_exchange_refused_options(const struct tftp_exchange *x);
  * else an error. */
 int tftp_ask_digest(const struct tftp_peer *peer, const char *name, const char *etag,
                     uint8_t out[DIGEST_LEN]);
+/* Asks the size of a file (RFC 2349): 1; 0 when it cannot be had; else an error. */
+int tftp_ask_size(const struct tftp_peer *peer, const char *name, uint64_t *ret);
 
 #endif

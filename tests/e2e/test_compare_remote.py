@@ -148,6 +148,24 @@ class OutOfOrder(TestCase):
         self.assertEqual({(r["method"], r["outcome"]) for r in rounds(out)},
                          {("tcp", "failed"), ("udp", "done")})
 
+    def test_get_without_tcp(self):
+        """The size is asked for over UDP, too."""
+        server = self.serve("--no-tcp")
+        self.make(server.path("f"), noise(30_000))
+        out, _ = self.xfer("compare", f"{server.udp_addr}/f", "-m", "udp", "--json", "-q")
+        self.assertEqual({(r["outcome"], r["bytes"]) for r in rounds(out)}, {("done", 30_000)})
+        out, _ = self.xfer("compare", f"{server.udp_addr}/f", "--json", "-q", status=3)
+        self.assertEqual({(r["method"], r["outcome"]) for r in rounds(out)},
+                         {("tcp", "failed"), ("udp:window=16", "done"), ("udp", "done")})
+        self.fails(4, "none: not found", "compare", f"{server.udp_addr}/none", "-m", "udp")
+        self.make(server.path("empty"))
+        self.fails(4, "tells no size", "compare", f"{server.udp_addr}/empty", "-m", "udp")
+        self.fails(3, "refused", "compare", f"{server.udp_addr}/f", "-m", "tcp")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silence:
+            silence.bind(("127.0.0.1", 0))
+            self.fails(3, "time limit|timed out", "compare", "-m", "udp", "--max-time", "1",
+                       f"127.0.0.1:{silence.getsockname()[1]}/f")
+
     def serve_beside_udp(self):
         """A server of TCP alone, and a socket of UDP at its address, where that is free."""
         for _ in range(100):

@@ -98,13 +98,15 @@ struct compare_round {
     bool counted;  /* way[] holds something */
     bool doubtful; /* the link was not what was asked for */
     struct compare_counts way[2];
+    bool untold; /* by its ends: retransmits, timeouts and processor time are not known */
     uint64_t retransmits, timeouts;
     double rtt;                        /* as the transport saw it; 0: not known */
     char congestion[COMPARE_NAME_MAX]; /* TCP: read back */
     unsigned blksize, window;          /* UDP: as agreed */
 };
 
-/* The rounds of one method in one direction, summed up. Medians over the rounds that are done. */
+/* The rounds of one method in one direction, summed up. Medians over the rounds that are done, or,
+ * where none is, counters over those that ended as the row did. */
 struct compare_row {
     unsigned point, method;
     enum compare_direction direction;
@@ -118,7 +120,7 @@ struct compare_row {
     double bits_per_second; /* of the file */
     double share;           /* of the link's rate; 0: the rate is not known */
     double cpu_seconds;
-    bool counted;
+    bool counted, untold;                                      /* as of a round */
     uint64_t packets, wire_bytes, dropped_loss, dropped_queue; /* both ways */
     uint64_t way_packets[2], way_bytes[2], corrupted;
     bool resent_unknown; /* sent again by a server elsewhere, which does not tell */

@@ -72,13 +72,13 @@ static void put_row(const struct compare_result *r, const struct compare_row *ro
     put_real(row->bits_per_second, done, f);
     put_real(row->share, done && row->share > 0, f);
     put_real(row->ratio, done, f);
-    put_real(row->cpu_seconds, done, f);
-    put_count(row->packets, done && row->counted, f);
-    put_count(row->wire_bytes, done && row->counted, f);
-    put_count(row->dropped_loss, done && row->counted, f);
-    put_count(row->dropped_queue, done && row->counted, f);
-    put_count(row->timeouts, done, f);
-    if (done && !row->resent_unknown)
+    put_real(row->cpu_seconds, !row->untold, f);
+    put_count(row->packets, row->counted, f);
+    put_count(row->wire_bytes, row->counted, f);
+    put_count(row->dropped_loss, row->counted, f);
+    put_count(row->dropped_queue, row->counted, f);
+    put_count(row->timeouts, !row->untold, f);
+    if (!row->untold && !row->resent_unknown)
         fprintf(f, "%" PRIu64, row->retransmits);
     fputs("\r\n", f);
 }

@@ -81,7 +81,8 @@ static void set_agreed(json_t *o, const struct compare_method *m, const struct c
     } else {
         set_count(o, "block_size_bytes", round->blksize);
         set_count(o, "window", round->window);
-        set_count(o, "timeouts", round->timeouts);
+        if (!round->untold)
+            set_count(o, "timeouts", round->timeouts);
     }
     if (round->rtt > 0)
         set_real(o, "rtt_seconds", round->rtt);
@@ -98,8 +99,9 @@ json_t *compare_json_round(const struct compare_result *r, const struct compare_
     set_count(o, "bytes", round->bytes);
     set_count(o, "size_bytes", round->size);
     set_real(o, "seconds", round->seconds);
-    set_real(o, "cpu_seconds", round->cpu_seconds);
-    if (r->remote == NULL || round->direction == COMPARE_PUT)
+    if (!round->untold)
+        set_real(o, "cpu_seconds", round->cpu_seconds);
+    if (!round->untold && (r->remote == NULL || round->direction == COMPARE_PUT))
         set_count(o, "retransmits", round->retransmits);
     set_agreed(o, &r->spec->methods[round->method], round);
     if (round->counted) {
@@ -147,6 +149,32 @@ static void set_link(json_t *o, const struct compare_result *r, unsigned point)
     json_object_set_new(o, "link", link);
 }
 
+static void set_measured(json_t *o, const struct compare_row *row)
+{
+    set_real(o, "median_seconds", row->median);
+    set_real(o, "min_seconds", row->min);
+    set_real(o, "max_seconds", row->max);
+    set_count(o, "bits_per_second", (uint64_t)row->bits_per_second);
+    set_real(o, "link_share", row->share > 0 ? row->share : NAN);
+    set_real(o, "ratio", row->ratio);
+}
+
+static void set_counted(json_t *o, const struct compare_row *row)
+{
+    if (!row->untold) {
+        set_real(o, "cpu_seconds", row->cpu_seconds);
+        if (!row->resent_unknown)
+            set_count(o, "retransmits", row->retransmits);
+        set_count(o, "timeouts", row->timeouts);
+    }
+    if (row->counted) {
+        set_count(o, "packets", row->packets);
+        set_count(o, "wire_bytes", row->wire_bytes);
+        set_count(o, "dropped_loss", row->dropped_loss);
+        set_count(o, "dropped_queue", row->dropped_queue);
+    }
+}
+
 json_t *compare_json_summary(const struct compare_result *r, const struct compare_row *row)
 {
     json_t *o = begin(r, "summary", row->point, row->method, row->direction);
@@ -160,23 +188,8 @@ json_t *compare_json_summary(const struct compare_result *r, const struct compar
     set_count(o, "size_bytes", row->size);
     set_real(o, "theory_seconds", row->theory);
     set_link(o, r, row->point);
-    if (row->state != COMPARE_DONE)
-        return o;
-    set_real(o, "median_seconds", row->median);
-    set_real(o, "min_seconds", row->min);
-    set_real(o, "max_seconds", row->max);
-    set_count(o, "bits_per_second", (uint64_t)row->bits_per_second);
-    set_real(o, "link_share", row->share > 0 ? row->share : NAN);
-    set_real(o, "ratio", row->ratio);
-    set_real(o, "cpu_seconds", row->cpu_seconds);
-    if (!row->resent_unknown)
-        set_count(o, "retransmits", row->retransmits);
-    set_count(o, "timeouts", row->timeouts);
-    if (row->counted) {
-        set_count(o, "packets", row->packets);
-        set_count(o, "wire_bytes", row->wire_bytes);
-        set_count(o, "dropped_loss", row->dropped_loss);
-        set_count(o, "dropped_queue", row->dropped_queue);
-    }
+    if (row->state == COMPARE_DONE)
+        set_measured(o, row);
+    set_counted(o, row);
     return o;
 }

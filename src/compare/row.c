@@ -10,7 +10,7 @@
 #include "compare/spec.h"
 #include "compare/theory.h"
 
-/* The values of one quantity over the rounds that are done. */
+/* The values of one quantity, where it is known, over the rounds that ended as their row did. */
 struct sample {
     double v[COMPARE_ROUNDS_MAX];
     size_t n;
@@ -23,40 +23,44 @@ static double of_seconds(const struct compare_round *r)
     return r->seconds;
 }
 
+/* NAN in place of what is not known. */
 static double of_cpu(const struct compare_round *r)
 {
-    return r->cpu_seconds;
+    return r->untold ? NAN : r->cpu_seconds;
 }
 
 static double of_packets(const struct compare_round *r)
 {
-    return (double)(r->way[0].packets + r->way[1].packets);
+    return !r->counted ? NAN : (double)(r->way[0].packets + r->way[1].packets);
 }
 
 static double of_wire_bytes(const struct compare_round *r)
 {
-    return (double)(r->way[0].bytes + r->way[1].bytes);
+    return !r->counted ? NAN : (double)(r->way[0].bytes + r->way[1].bytes);
 }
 
 static double of_lost(const struct compare_round *r)
 {
-    return (double)(r->way[0].dropped_loss + r->way[1].dropped_loss);
+    return !r->counted ? NAN : (double)(r->way[0].dropped_loss + r->way[1].dropped_loss);
 }
 
 static double of_overflow(const struct compare_round *r)
 {
-    return (double)(r->way[0].dropped_queue + r->way[1].dropped_queue + r->way[0].dropped_full +
-                    r->way[1].dropped_full);
+    const struct compare_counts *up = &r->way[0], *down = &r->way[1];
+
+    return !r->counted ? NAN
+                       : (double)(up->dropped_queue + up->dropped_full + down->dropped_queue +
+                                  down->dropped_full);
 }
 
 static double of_retransmits(const struct compare_round *r)
 {
-    return (double)r->retransmits;
+    return r->untold ? NAN : (double)r->retransmits;
 }
 
 static double of_timeouts(const struct compare_round *r)
 {
-    return (double)r->timeouts;
+    return r->untold ? NAN : (double)r->timeouts;
 }
 
 static int by_value(const void *a, const void *b)
@@ -77,7 +81,7 @@ static struct sample collect(const struct compare_row *row, const struct compare
     struct sample s = {.n = 0};
 
     for (size_t i = 0; i < n && s.n < COMPARE_ROUNDS_MAX; i++)
-        if (belongs(&rounds[i], row) && rounds[i].state == COMPARE_DONE)
+        if (belongs(&rounds[i], row) && rounds[i].state == row->state && !isnan(of(&rounds[i])))
             s.v[s.n++] = of(&rounds[i]);
     qsort(s.v, s.n, sizeof *s.v, by_value);
     return s;
@@ -101,7 +105,7 @@ static uint64_t median_count(const struct compare_row *row, const struct compare
 #define WAY_QUANTITY(name, way_, field)                                                            \
     static double name(const struct compare_round *r)                                              \
     {                                                                                              \
-        return (double)r->way[way_].field;                                                         \
+        return !r->counted ? NAN : (double)r->way[way_].field;                                     \
     }
 
 WAY_QUANTITY(of_packets_up, 0, packets)
@@ -111,7 +115,7 @@ WAY_QUANTITY(of_bytes_down, 1, bytes)
 
 static double of_corrupted(const struct compare_round *r)
 {
-    return (double)(r->way[0].corrupted + r->way[1].corrupted);
+    return !r->counted ? NAN : (double)(r->way[0].corrupted + r->way[1].corrupted);
 }
 
 static void measure_ways(struct compare_row *row, const struct compare_round *rounds, size_t n)
@@ -123,13 +127,10 @@ static void measure_ways(struct compare_row *row, const struct compare_round *ro
     row->corrupted = median_count(row, rounds, n, of_corrupted);
 }
 
-static void measure(struct compare_row *row, const struct compare_round *rounds, size_t n)
+static void count(struct compare_row *row, const struct compare_round *rounds, size_t n)
 {
-    struct sample seconds = collect(row, rounds, n, of_seconds);
-
-    row->median = median(row, rounds, n, of_seconds);
-    row->min = seconds.v[0];
-    row->max = seconds.v[seconds.n - 1];
+    row->counted = collect(row, rounds, n, of_packets).n > 0;
+    row->untold = collect(row, rounds, n, of_cpu).n == 0;
     row->cpu_seconds = median(row, rounds, n, of_cpu);
     row->packets = median_count(row, rounds, n, of_packets);
     row->wire_bytes = median_count(row, rounds, n, of_wire_bytes);
@@ -138,6 +139,15 @@ static void measure(struct compare_row *row, const struct compare_round *rounds,
     measure_ways(row, rounds, n);
     row->retransmits = median_count(row, rounds, n, of_retransmits);
     row->timeouts = median_count(row, rounds, n, of_timeouts);
+}
+
+static void measure(struct compare_row *row, const struct compare_round *rounds, size_t n)
+{
+    struct sample seconds = collect(row, rounds, n, of_seconds);
+
+    row->median = median(row, rounds, n, of_seconds);
+    row->min = seconds.v[0];
+    row->max = seconds.v[seconds.n - 1];
     if (row->median > 0)
         row->bits_per_second = 8 * (double)row->bytes / row->median;
 }
@@ -176,7 +186,6 @@ static bool make_row(const struct compare_spec *point, struct compare_row *row,
     row->state = named->state;
     row->bytes = named->bytes;
     row->size = named->size;
-    row->counted = named->counted;
     compare_method_label(&m, named->congestion, row->label);
     row->transport = m.transport;
     row->window_asked = m.window;
@@ -189,6 +198,10 @@ static bool make_row(const struct compare_spec *point, struct compare_row *row,
     row->resent_unknown =
         row->direction == COMPARE_GET && !point->link.emulated && point->link.name[0] == '\0';
     row->theory = theory_seconds(&point->link, &m, named->congestion, row->direction, row->bytes);
+    if (row->state == COMPARE_REFUSED)
+        row->untold = true; /* nothing ran */
+    else
+        count(row, rounds, n);
     if (row->state == COMPARE_DONE)
         measure(row, rounds, n);
     if (rate > 0)

@@ -229,6 +229,7 @@ static int no_round(struct compare_round *round, int err, const char *why)
 
     round->state = cut ? COMPARE_UNFINISHED : COMPARE_FAILED;
     round->bytes = 0;
+    round->untold = true;
     snprintf(round->why, sizeof round->why, "%.*s", (int)sizeof round->why - 1,
              err == -XFER_ECANCELED ? "interrupted" : why);
     return xfer_exit_status(err);
@@ -489,6 +490,7 @@ static int refuse(struct compare_run *run, struct compare_round *round, const ch
     if (round->number > 1)
         return 0;
     round->state = COMPARE_REFUSED;
+    round->untold = true;
     snprintf(round->why, sizeof round->why, "%s", why);
     return tell_round(run, round, xfer_exit_status(-XFER_ESOME));
 }

@@ -304,8 +304,9 @@ static void put_counted(const struct compare_row *row, FILE *f)
     put_number(none + (double)row->dropped_loss, 0, 5, "", f);
     put_number(none + (double)row->dropped_queue, 0, 6, "", f);
     put_number(none + (double)row->corrupted, 0, 6, "", f);
-    put_number(row->transport == COMPARE_UDP ? (double)row->timeouts : NAN, 0, 5, "", f);
-    put_number(row->cpu_seconds, decimals(row->cpu_seconds), 6, "", f);
+    none = row->untold ? NAN : 0;
+    put_number(row->transport == COMPARE_UDP ? none + (double)row->timeouts : NAN, 0, 5, "", f);
+    put_number(none + row->cpu_seconds, decimals(row->cpu_seconds), 6, "", f);
     fputc('\n', f);
 }
 
@@ -320,7 +321,7 @@ static void put_counts(const struct compare_result *r, unsigned point, int direc
     fprintf(f, "%8s%9s%8s%9s%5s%6s%6s%5s%6s\n", "packets", "bytes", "packets", "bytes", "lost",
             "queue", "flips", "outs", "s");
     for (size_t i = 0; i < r->n_rows; i++)
-        if (shown(r, &r->rows[i], point, direction) && r->rows[i].state == COMPARE_DONE) {
+        if (shown(r, &r->rows[i], point, direction) && (r->rows[i].counted || !r->rows[i].untold)) {
             put_label(name_of(r, &r->rows[i]), f);
             put_counted(&r->rows[i], f);
         }

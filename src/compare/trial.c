@@ -334,6 +334,7 @@ int trial_result(const struct trial *t, struct compare_round *round)
     round->verified = t->verified && round->state == COMPARE_DONE;
     round->bytes = round->state == COMPARE_DONE ? t->bytes : t->moved;
     round->seconds = t->seconds;
+    round->untold = round->state == COMPARE_REFUSED || !t->told || t->server_end != 0;
     round->cpu_seconds = t->cpu + t->server_cpu;
     round->retransmits = t->direction == COMPARE_PUT ? t->retransmits : t->resent;
     round->timeouts = t->timeouts + t->server_timeouts;

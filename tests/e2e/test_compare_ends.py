@@ -195,11 +195,12 @@ class Children(Case):
     """Processes that die or hang: their rows say so, and nothing waits for them forever."""
 
     def test_a_client_is_killed(self):
-        process = self.at_work("--rounds", "1")
+        process = self.at_work("--rounds", "1", "-v")
         os.kill(children(process.pid)[-1], signal.SIGKILL)
         status, out, _ = finish(process)
         self.assertEqual(status, 6)
         self.assertIn(b"failed: the client was ended by signal 9", out)
+        self.assertEqual(out.count(b"\nudp stop-and-wait"), 1, "nothing is known that -v could count")
 
     def test_a_server_is_killed(self):
         process = self.at_work("--rounds", "1", "--max-time", "20")

@@ -127,8 +127,11 @@ class Rounds(Link):
 
     def test_what_checksums_miss_the_digest_finds(self):
         out, _ = self.compare("--size", "300K", "--corrupt", "5%", "--fix-checksums", "-m", "udp:window=16",
-                              "-m", "tcp", "--rounds", "1", status=5)
+                              "-m", "tcp", "--rounds", "1", "-v", status=5)
         self.assertRegex(out.decode(), r"(?m)^(tcp|udp window 16) .*failed: .*digest")
+        counts = re.split(r"time +CPU\n", out.decode())[1]
+        self.assertRegex(counts, r"(?m)^tcp \(\w+\)( +\d+){4} +0 +\d+ +[1-9]\d* +- +[\d.]+$")
+        self.assertRegex(counts, r"(?m)^udp window 16( +\d+){4} +0 +\d+ +[1-9]\d* +\d+ +[\d.]+$")
 
     def test_congestion_control_is_read_back(self):
         rounds = self.rounds("--size", "100K", "-m", "tcp:reno", "--direction", "both",

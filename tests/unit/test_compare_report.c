@@ -298,6 +298,64 @@ Test(compare_report, counts)
         "udp stop-and-wait      737  1070000     737    23000    0     0     0    0 0.000\n");
 }
 
+/* What is known of them, and no more; rounds that ended otherwise have no part in it. */
+Test(compare_report, counts_of_what_failed)
+{
+    struct compare_round rounds[] = {WINDOW(1, 2), WINDOW(2, 2), WINDOW(3, 2), WAITING(1, 3),
+                                     TCP(1, 1)};
+    struct compare_result r;
+    char *line;
+
+    rounds[0].state = rounds[1].state = COMPARE_FAILED;
+    rounds[2].state = COMPARE_UNFINISHED;
+    rounds[0].timeouts = rounds[0].way[1].dropped_loss = 4;
+    rounds[1].timeouts = rounds[1].way[1].dropped_loss = rounds[1].retransmits = 6;
+    rounds[3].state = COMPARE_UNFINISHED;
+    rounds[3].untold = true;
+    rounds[3].timeouts = 9;
+    rounds[4].state = COMPARE_REFUSED;
+    r = result_of(rounds, 5);
+    EXPECT_TEXT(
+        compare_table_counts(&r, f),
+        "\n"
+        "                      to the server    to the client                  time   CPU\n"
+        "method             packets    bytes packets    bytes lost queue flips outs     s\n"
+        "udp window 16          737  1070000      48     2000    5     0     0    5 0.000\n"
+        "udp stop-and-wait      737  1070000     737    23000    0     0     0    -     -\n");
+    line = record_line(compare_json_summary(&r, &rows[1]));
+    cr_assert_not_null(line);
+    cr_expect_not_null(strstr(line, "\"cpu_seconds\":0.0,\"retransmits\":3,\"timeouts\":5,"
+                                    "\"packets\":785,\"wire_bytes\":1072000,"
+                                    "\"dropped_loss\":5,\"dropped_queue\":0}"),
+                       "%s", line);
+    cr_expect_null(strstr(line, "median_seconds"), "%s", line);
+    free(line);
+    line = record_line(compare_json_summary(&r, &rows[2]));
+    cr_assert_not_null(line);
+    cr_expect_null(strstr(line, "timeouts"), "%s", line);
+    cr_expect_not_null(strstr(line, "\"packets\":1474,"), "%s", line);
+    free(line);
+    line = record_line(compare_json_round(&r, &rounds[3]));
+    cr_assert_not_null(line);
+    cr_expect_null(strstr(line, "timeouts"), "%s", line);
+    cr_expect_null(strstr(line, "retransmits"), "%s", line);
+    free(line);
+    for (size_t i = 0; i < 3; i++)
+        rows[i].theory = NAN;
+    EXPECT_TEXT(
+        compare_csv(&r, f),
+        "method,label,direction,sweep_key,sweep_value,outcome,message,rounds,rounds_failed,"
+        "rounds_doubtful,bytes,size_bytes,median_seconds,min_seconds,max_seconds,theory_seconds,"
+        "bits_per_second,link_share,ratio,cpu_seconds,packets,wire_bytes,dropped_loss,"
+        "dropped_queue,timeouts,retransmits\r\n"
+        "tcp,tcp (cubic),put,,,refused,,1,1,0,1048576,1048576,,,,,,,,,,,,,,\r\n"
+        "udp:window=16,udp window "
+        "16,put,,,failed,,3,3,0,1048576,1048576,,,,,,,,0,785,1072000,5,0,5,"
+        "3\r\n"
+        "udp,udp stop-and-wait,put,,,unfinished,,1,1,0,1048576,1048576,,,,,,,,,1474,1093000,0,0,,"
+        "\r\n");
+}
+
 Test(compare_report, words_follow_the_figures)
 {
     struct compare_round rounds[] = {TCP(1, 7), WINDOW(1, 3.5)};
@@ -406,9 +464,13 @@ Test(compare_report, json)
 
 Test(compare_report, csv)
 {
-    struct compare_round rounds[] = {
-        TCP(1, .5),
-        {.method = 1, .number = 1, .state = COMPARE_FAILED, .size = 9, .why = "=lost, \"gone\""}};
+    struct compare_round rounds[] = {TCP(1, .5),
+                                     {.method = 1,
+                                      .number = 1,
+                                      .state = COMPARE_FAILED,
+                                      .size = 9,
+                                      .untold = true,
+                                      .why = "=lost, \"gone\""}};
     struct compare_result r;
 
     rounds[0].doubtful = true;

@@ -95,8 +95,8 @@ static const struct opt option_rows[] = {
              "(default 30 seconds)"},
     {.name = "sweep",
      .arg = "KEY=A,B,C",
-     .kind = OPT_TEXT,
-     FIELD(sweep),
+     .kind = OPT_TEXTS,
+     FIELD(sweeps),
      .help = "compare for each value of rtt, rate, loss, size, blksize, window, ..."},
     {.name = "predict",
      .kind = OPT_FLAG,
@@ -260,6 +260,7 @@ static int run(const struct cmd *self, int argc, char **argv)
     if (status < 0)
         status = run_options(self, &o, &ops);
     free(o.methods.items);
+    free(o.sweeps.items);
     return status;
 }
 

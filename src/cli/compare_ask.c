@@ -12,6 +12,7 @@
 #include "cli/compare_job.h"
 #include "cli/signals.h"
 #include "compare/link.h"
+#include "compare/plot.h"
 #include "compare/spec.h"
 
 /* ---- what is asked for ---- */
@@ -55,7 +56,7 @@ static bool set_spec(const struct compare_options *o, struct compare_spec *s, ch
     s->direction =
         o->direction != 0 ? (enum compare_direction)(o->direction - 1) : compare_spec_direction(s);
     return set_link(o, &s->link, why) && (o->size == NULL || compare_spec_size(s, o->size, why)) &&
-           (o->sweep == NULL || compare_spec_sweep(s, o->sweep, why));
+           (o->sweeps.n == 0 || compare_spec_sweep(s, o->sweeps.items[0], why));
 }
 
 /* ---- operands ---- */
@@ -134,8 +135,24 @@ static bool asks_for_picture(const struct compare_options *o)
     return o->pcap != NULL || o->plot != NULL || o->report != NULL || o->trace;
 }
 
+/* What --pcap, --plot and --report name. */
+static int check_names(const struct cmd *c, const struct compare_options *o)
+{
+    char why[COMPARE_WHY_MAX];
+
+    if ((o->pcap != NULL && strcmp(o->pcap, "-") == 0) ||
+        (o->report != NULL && strcmp(o->report, "-") == 0))
+        return cmd_wrong(c, "standard output has the table: ./- is a file of that name, and "
+                            "/dev/stdout mixes both");
+    if (o->plot != NULL && !compare_plot_named(o->plot, why))
+        return cmd_wrong(c, "%s", why);
+    return -1;
+}
+
 static int check_output(const struct cmd *c, const struct compare_options *o)
 {
+    if (o->sweeps.n > 1)
+        return cmd_wrong(c, "one sweep at a time");
     if (o->json && o->csv)
         return cmd_wrong(c, "--json and --csv cannot share standard output");
     if (o->predict && (o->json || o->csv || o->check || asks_for_picture(o)))
@@ -145,7 +162,7 @@ static int check_output(const struct cmd *c, const struct compare_options *o)
     if (o->trace && (o->json || o->csv))
         return cmd_wrong(c, "--trace and --%s cannot share standard output",
                          o->json ? "json" : "csv");
-    return -1;
+    return check_names(c, o);
 }
 
 /* All that can be known to be wrong, before anything runs. -1 to go on, else the exit status. */

@@ -15,9 +15,9 @@ struct compare_options {
     unsigned rounds;
     int direction; /* enum compare_direction, plus 1; 0: not given */
     int progress;  /* enum progress_when */
-    const char *link, *size, *sweep, *pcap, *plot, *report, *bind_addr;
+    const char *link, *size, *pcap, *plot, *report, *bind_addr;
     const char *rtt, *rate, *loss, *jitter, *reorder, *duplicate, *corrupt, *queue, *mtu, *seed;
-    struct text_list methods;
+    struct text_list methods, sweeps; /* of sweeps no more than one */
 };
 
 struct job {

@@ -24,7 +24,7 @@ bool compare_ability(FILE *f)
             a.congestion_controls[0] ? a.congestion_controls : "not known");
     if (strstr(a.congestion_controls, "bbr") == NULL)
         fputs("  bbr: not loaded (try: sudo modprobe tcp_bbr)\n", f);
-    fprintf(f, "plots: %s\n", compare_plot_check("x.svg", why) ? "yes, by gnuplot" : why);
+    fprintf(f, "plots: %s\n", compare_plot_possible(why) ? "yes, by gnuplot" : why);
     fprintf(f, "captures and ladders: %s\n",
             a.way != LINK_NO_WAY ? "yes, of the emulated link"
                                  : "no, they are of the emulated link");

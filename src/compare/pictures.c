@@ -24,7 +24,7 @@ bool compare_pictures_open(struct compare_pictures *p, const char *plot, const c
     int err;
 
     *p = (struct compare_pictures){.plot.fd = -1, .report.fd = -1};
-    if (plot != NULL && !compare_plot_check(plot, why))
+    if (plot != NULL && !compare_plot_possible(why))
         return false;
     err = outfile_open(&p->plot, plot);
     if (err < 0)

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/escape.h"
 #include "compare/charts.h"
 #include "compare/plot.h"
 #include "compare/words.h"
@@ -37,16 +38,24 @@ static bool in_path(const char *program)
     return false;
 }
 
-bool compare_plot_check(const char *file, char why[COMPARE_WHY_MAX])
+bool compare_plot_named(const char *file, char why[COMPARE_WHY_MAX])
 {
+    char shown[160];
+
     if (!ends_in(file, ".svg") && !ends_in(file, ".png")) {
-        snprintf(why, COMPARE_WHY_MAX, "--plot '%.80s': the name ends in .svg or .png", file);
+        snprintf(why, COMPARE_WHY_MAX, "--plot '%s': the name ends in .svg or .png",
+                 escape_show(file, strlen(file), shown, sizeof shown));
         return false;
     }
     if (strpbrk(file, "\r\n") != NULL) {
         snprintf(why, COMPARE_WHY_MAX, "--plot: gnuplot takes no name with a line feed");
         return false;
     }
+    return true;
+}
+
+bool compare_plot_possible(char why[COMPARE_WHY_MAX])
+{
     if (!in_path("gnuplot")) {
         snprintf(why, COMPARE_WHY_MAX,
                  "--plot needs gnuplot, which is not installed (apt install gnuplot-nox); "

@@ -6,9 +6,10 @@
 
 #include "compare/compare.h"
 
-/* Whether a plot can be made: the name ends in .svg or .png, and gnuplot is in PATH. To be asked
- * before anything runs; false with a reason in why. */
-bool compare_plot_check(const char *file, char why[COMPARE_WHY_MAX]);
+/* To be asked before anything runs: whether the name ends in .svg or .png, and whether gnuplot is
+ * in PATH. False with a reason in why. */
+bool compare_plot_named(const char *file, char why[COMPARE_WHY_MAX]);
+bool compare_plot_possible(char why[COMPARE_WHY_MAX]);
 
 /* The script, its data inside. Pure, but that the FILE is the caller's. */
 void compare_plot_script(const struct compare_result *r, const char *file, FILE *f);

@@ -15,6 +15,7 @@
 #define READY_MAX 10.0 /* s */
 #define GRACE 3.0      /* s for a client to say that its time is over */
 #define SERVER_END 5.0 /* s for a server to end by itself */
+#define HURRIED 0.5    /* the same, after an interrupt */
 #define DRAIN_MAX 5.0  /* s that a link takes to empty itself */
 #define RECORDS_MAX (4u << 20)
 
@@ -91,12 +92,18 @@ static int wait_for_client(const struct place *p, struct link *link, pid_t pid,
     return status;
 }
 
-static int end_server(struct link *link, pid_t pid)
+static int end_server(const struct place *p, struct link *link, pid_t pid)
 {
+    double until = process_now() + SERVER_END;
+    bool told = false;
     int status;
 
     kill(pid, SIGTERM);
-    status = wait_some(link, pid, SERVER_END);
+    while ((status = wait_some(link, pid, PROCESS_SLICE)) == -ETIMEDOUT && process_now() < until)
+        if (!watch_look(&p->watch) && !told) {
+            until = fmin(until, process_now() + HURRIED);
+            told = true;
+        }
     if (status < 0)
         end_by_force(link, pid);
     return status;
@@ -156,7 +163,46 @@ double place_ending(const struct place *p)
     return p->kind == PLACE_LINK ? settling(p) + fmin(drain, DRAIN_MAX) + .05 : .05;
 }
 
-static int run_processes(const struct place *p, struct link *link, struct trial *t)
+static void settle(const struct place *p)
+{
+    double until = process_now() + settling(p), left;
+
+    while (watch_look(&p->watch) && (left = until - process_now()) > 0)
+        process_pause(fmin(left, PROCESS_SLICE));
+}
+
+static bool is_interrupted(void *arg)
+{
+    const struct trial *t = arg;
+
+    return xfer_stop_is_raised(t->stop);
+}
+
+static void end_link(struct link *link, struct trial *t, struct place_facts *f)
+{
+    if (link == NULL)
+        return;
+    t->link_err = link_end_unless(link, is_interrupted, t, &f->stats);
+    f->counted = t->link_err == 0;
+}
+
+/* The server first, so that its last packets count; but after an interrupt it hears at once, from
+ * a link that ends, that its client has gone. */
+static void end_both(const struct place *p, struct link *link, pid_t server, struct trial *t,
+                     struct place_facts *f)
+{
+    bool hurry = is_interrupted(t);
+
+    if (hurry)
+        end_link(link, t, f);
+    if (server > 0)
+        t->server_end = end_server(p, link, server);
+    if (!hurry)
+        end_link(link, t, f);
+}
+
+static int run_processes(const struct place *p, struct link *link, struct trial *t,
+                         struct place_facts *f)
 {
     pid_t server = 0, client;
     int err = p->kind != PLACE_REMOTE ? start_server(p, link, t, &server) : 0;
@@ -166,24 +212,19 @@ static int run_processes(const struct place *p, struct link *link, struct trial 
         if (err == 0)
             t->client_end = wait_for_client(p, link, client, t);
     }
-    if (link != NULL && t->method.transport == COMPARE_TCP && !xfer_stop_is_raised(t->stop))
-        process_pause(settling(p));
-    if (server > 0)
-        t->server_end = end_server(link, server);
+    if (link != NULL && t->method.transport == COMPARE_TCP)
+        settle(p);
+    end_both(p, link, server, t, f);
     return err;
 }
 
-static void finish_link(const struct place *p, struct link *link, const char *name, struct trial *t,
-                        struct place_facts *f, struct compare_trace *trace)
+static void read_link(const struct place *p, struct link *link, const char *name,
+                      struct place_facts *f, struct compare_trace *trace)
 {
     struct link_problem problem = {.why = ""};
     const struct link_record *records;
     size_t n;
 
-    t->link_err = link_end(link, &f->stats);
-    if (t->link_err < 0)
-        return;
-    f->counted = true;
     if (!link_is_trustworthy(&p->settings, &f->stats, &problem)) {
         snprintf(f->text, sizeof f->text, "%s", problem.why);
         f->doubt = f->text;
@@ -214,9 +255,9 @@ int place_run(const struct place *p, struct trial *t, uint64_t seed, const char 
     if (err == 0 && link != NULL)
         err = link_begin(link, seed);
     if (err == 0)
-        err = run_processes(p, link, t);
-    if (err == 0 && link != NULL)
-        finish_link(p, link, name, t, facts, trace);
+        err = run_processes(p, link, t, facts);
+    if (err == 0 && facts->counted)
+        read_link(p, link, name, facts, trace);
     link_close(link);
     return err;
 }

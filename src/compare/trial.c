@@ -297,7 +297,9 @@ static bool is_cut(const struct trial *t, char why[COMPARE_WHY_MAX])
 {
     char moved[24];
 
-    if (t->err == -XFER_ECANCELED || (!t->told && xfer_stop_is_raised(t->stop)))
+    bool lost = !t->told || t->server_end < 0;
+
+    if (t->err == -XFER_ECANCELED || (lost && xfer_stop_is_raised(t->stop)))
         snprintf(why, COMPARE_WHY_MAX, "interrupted");
     else if (t->err == -XFER_EDEADLINE)
         snprintf(why, COMPARE_WHY_MAX, "%.3g s were over after %s", t->limit,

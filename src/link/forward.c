@@ -22,7 +22,7 @@ enum { SLOTS = 1 << 16, AT_ONCE = 64 };
 #define SLICE (NS_PER_S / 10000)
 #define SPIN_MAX (NS_PER_S / 5000) /* a timer wakes us up to so late */
 #define SPIN_SHARE 10              /* one part in so many of the time, at most */
-#define DRAIN_MAX (5 * NS_PER_S)   /* then what is left arrives at once */
+#define DRAIN_MAX (5 * NS_PER_S)   /* then, or in a hurry, what is left arrives at once */
 
 /* A packet on its way. */
 struct held {
@@ -318,6 +318,9 @@ static void obey(struct forwarder *f)
         a.err = 0;
     } else if (c.verb == FORWARD_END && f->state == RUNNING) {
         start_drain(f);
+        return;
+    } else if (c.verb == FORWARD_HURRY) {
+        f->drain_until = 0;
         return;
     }
     answer(f, &a);

@@ -6,8 +6,9 @@
 #include "link/link.h"
 #include "link/port.h"
 
-/* What the control socket carries: a command for each answer. */
-enum forward_verb { FORWARD_BEGIN, FORWARD_END };
+/* What the control socket carries: BEGIN and END have an answer, HURRY, which shortens an END that
+ * was not answered yet, has none. */
+enum forward_verb { FORWARD_BEGIN, FORWARD_END, FORWARD_HURRY };
 
 struct forward_command {
     enum forward_verb verb;

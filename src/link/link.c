@@ -20,6 +20,7 @@
 #define OPEN_MAX_TIME (10 * LINK_SEC)
 #define BEGIN_MAX_TIME (10 * LINK_SEC)
 #define END_MAX_TIME (10 * LINK_SEC) /* the forwarder drains for 5 s at most */
+#define END_SLICE (LINK_SEC / 10)
 #define CLOSE_MAX_TIME (2 * LINK_SEC)
 
 /* What the link's processes say when the link stands, or cannot; with descriptors of namespaces. */
@@ -262,11 +263,15 @@ enum link_way link_way(const struct link *link)
     return link->way;
 }
 
-static int command(struct link *link, const struct forward_command *c, int64_t timeout,
-                   struct forward_answer *a)
+static int command(struct link *link, enum forward_verb verb, uint64_t seed)
 {
-    if (send(link->control, c, sizeof *c, MSG_NOSIGNAL) < 0)
-        return -errno;
+    struct forward_command c = {.verb = verb, .seed = seed};
+
+    return send(link->control, &c, sizeof c, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int hear_answer(struct link *link, int64_t timeout, struct forward_answer *a)
+{
     if (!is_readable_in(link->control, timeout))
         return -ETIMEDOUT;
     if (recv(link->control, a, sizeof *a, 0) != sizeof *a)
@@ -277,16 +282,31 @@ static int command(struct link *link, const struct forward_command *c, int64_t t
 int link_begin(struct link *link, uint64_t seed)
 {
     struct forward_answer a;
+    int err = command(link, FORWARD_BEGIN, seed);
 
-    return command(link, &(struct forward_command){.verb = FORWARD_BEGIN, .seed = seed},
-                   BEGIN_MAX_TIME, &a);
+    return err ? err : hear_answer(link, BEGIN_MAX_TIME, &a);
 }
 
 int link_end(struct link *link, struct link_stats *ret)
 {
-    struct forward_answer a;
-    int err = command(link, &(struct forward_command){.verb = FORWARD_END}, END_MAX_TIME, &a);
+    return link_end_unless(link, NULL, NULL, ret);
+}
 
+int link_end_unless(struct link *link, bool (*hurry)(void *), void *arg, struct link_stats *ret)
+{
+    struct forward_answer a;
+    int64_t until = link_now() + END_MAX_TIME;
+    int err = command(link, FORWARD_END, 0);
+
+    if (err)
+        return err;
+    do {
+        if (hurry && hurry(arg)) {
+            command(link, FORWARD_HURRY, 0);
+            hurry = NULL;
+        }
+        err = hear_answer(link, END_SLICE, &a);
+    } while (err == -ETIMEDOUT && link_now() < until);
     if (!err)
         *ret = a.stats;
     return err;

@@ -140,6 +140,9 @@ struct link_stats {
 
 /* Takes no more packets, delivers those on their way, and reads the counters. */
 int link_end(struct link *link, struct link_stats *ret);
+/* The same; but as soon as hurry(arg), asked ten times a second, is true, what is still on its way
+ * arrives at once. */
+int link_end_unless(struct link *link, bool (*hurry)(void *), void *arg, struct link_stats *ret);
 
 /* Whether a run says something about the link rather than about this machine: no hidden drop, none
  * for lack of memory, and, where a hundred packets passed, a p99 lateness within 1 ms and 5 % of

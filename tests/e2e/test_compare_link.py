@@ -1,6 +1,7 @@
 """`xfer compare` over the emulated link: the table, its figures, the end by signals."""
 
 import collections
+import contextlib
 import csv
 import io
 import json
@@ -246,6 +247,48 @@ class Ends(Link):
         self.assertRegex(text, r"tcp \(\w+\) +\d")
         self.assertIn("interrupted", text)
         self.assertGone()
+
+    def test_interrupt_does_not_wait_for_a_long_link(self):
+        """What is on its way then, for two seconds each way, is counted and captured all the same."""
+        for method in ("udp:window=16", "tcp"):
+            with self.subTest(method=method):
+                capture, out = self.path("x.pcapng"), self.path("out")
+                # Without its check, which would take 20 s.
+                with open(out, "wb") as f:
+                    process = start("compare", "--rtt", "4s", "--size", "10M", "-m", method,
+                                    "--direction", "get", "--rounds", "1", "--max-time", "50",
+                                    "--json", "--pcap", capture, prefix=self.prefix, env=self.env,
+                                    stdout=f)
+                self.addCleanup(end, process)
+                while HEAD not in process.stderr.readline():
+                    self.assertIsNone(process.poll())
+                wait_for(lambda: self.received(process) > 3, "data on its way", 40)
+                process.send_signal(signal.SIGINT)
+                begun = time.monotonic()
+                status, _, err = finish(process)
+                self.assertLess(time.monotonic() - begun, scaled(3))
+                self.assertEqual(status, 130, err)
+                one = json.loads(self.read(out).splitlines()[0])
+                self.assertEqual((one["outcome"], one["message"]), ("unfinished", "interrupted"))
+                counts = [one[way]["packets"] for way in ("client_to_server", "server_to_client")]
+                self.assertGreater(min(counts), 1)
+                self.assertEqual(list(packets_of(self.read(capture)).values())[-1], sum(counts))
+                self.assertGone()
+
+    @staticmethod
+    def received(process):
+        """IP packets that came to an end of the link; to this process's own network none count."""
+        def network(pid):
+            return os.readlink(f"/proc/{pid}/ns/net")
+
+        found = []
+        for pid in harness.descendants(process.pid):
+            with contextlib.suppress(OSError):
+                if network(pid) != network("self"):
+                    with open(f"/proc/{pid}/net/snmp", encoding="ascii") as f:
+                        names, values = f.readline().split(), f.readline().split()
+                    found.append(int(values[names.index("InReceives")]))
+        return max(found, default=0)
 
     def test_kill_leaves_nothing(self):
         process, _ = self.begin(*self.LONG)

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ground.h"
@@ -358,6 +359,44 @@ static void test_queue(void)
     link_close(link);
 }
 
+static bool at_the_second_look(void *arg)
+{
+    unsigned *looks = arg;
+
+    return ++*looks == 2;
+}
+
+/* What is on its way for twenty seconds is not waited for, not even the five that an end takes. */
+static void test_hurry(void)
+{
+    struct link_settings s = settings(20 * SEC);
+    struct link *link = opened(&s);
+    struct link_stats st = {0};
+    const struct link_counts *c = &st.path[LINK_CLIENT];
+    unsigned looks = 0;
+    struct timespec begun = {0};
+    int64_t took;
+    pid_t client;
+    size_t n;
+    int err = -1;
+
+    if (link_begin(link, 1) == 0 &&
+        link_start(link, LINK_CLIENT, send_datagrams, NULL, &client) == 0 &&
+        link_wait(link, client, LIMIT) == 0) {
+        clock_gettime(CLOCK_MONOTONIC, &begun);
+        err = link_end_unless(link, at_the_second_look, &looks, &st);
+    }
+    took = st.ended - begun.tv_sec * SEC - begun.tv_nsec;
+    tap_check(err == 0 && took < 9 * SEC / 2, "an end in a hurry takes no 5 s: %d ms",
+              (int)(took / MS));
+    link_records(link, &n);
+    tap_check(c->out_packets == DATAGRAMS && balanced(c) && n == DATAGRAMS,
+              "what was on its way arrives all the same: %d", (int)c->out_packets);
+    tap_check(link_begin(link, 2) == 0 && link_end(link, &st) == 0 && c->in_packets == 0,
+              "and another run begins with nothing");
+    link_close(link);
+}
+
 static void test_tcp(uint32_t mtu)
 {
     struct link_settings s = settings(5 * MS);
@@ -608,6 +647,7 @@ int main(void)
     test_fates();
     test_corruption();
     test_queue();
+    test_hurry();
     test_tcp(1500);
     test_tcp(LINK_MTU_MIN);
     test_tcp(LINK_MTU_MAX);

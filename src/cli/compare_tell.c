@@ -97,14 +97,19 @@ static bool is_file(const struct outfile *o, const char *file)
 
 static int check_files(const struct cmd *c, const struct job *job)
 {
-    const struct outfile *all[] = {&job->pcap, &job->pictures.plot, &job->pictures.report};
+    const struct compare_pictures *p = &job->pictures;
+    const struct outfile *all[3 + COMPARE_METHODS_MAX] = {&job->pcap, &p->plot, &p->report};
+    size_t n = 3;
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < p->n_ladders; i++)
+        all[n++] = &p->ladders[i].file;
+    for (size_t i = 0; i < n; i++) {
         if (is_file(all[i], job->file))
             return cmd_wrong(c, "the file to move would be replaced by its own comparison");
         for (size_t k = 0; k < i; k++)
             if (outfile_same(all[i], all[k]))
-                return cmd_wrong(c, "--pcap, --plot and --report need files of their own");
+                return cmd_wrong(c, "--pcap, --plot%s and --report need files of their own",
+                                 p->n_ladders > 0 ? ", its ladders (-trace-1.svg, ...)" : "");
     }
     return -1;
 }
@@ -116,7 +121,8 @@ int compare_open_files(const struct cmd *c, struct job *job)
 
     if (err < 0)
         return not_a_file(job->o->pcap, err);
-    if (!compare_pictures_open(&job->pictures, job->o->plot, job->o->report, why)) {
+    if (!compare_pictures_open(&job->pictures, job->o->plot, job->o->report,
+                               job->o->trace ? job->spec.n : 0, why)) {
         fprintf(stderr, "xfer: %s\n", why);
         outfile_drop(&job->pcap);
         return EXIT_LOCAL;
@@ -191,8 +197,8 @@ static bool draw(struct job *job, const struct compare_run *run)
 {
     char why[COMPARE_WHY_MAX];
     int err = run->capture_err < 0 ? run->capture_err : outfile_commit(&job->pcap);
-    bool ok = compare_pictures_draw(&job->pictures, &run->result, run->ladders, run->n_ladders,
-                                    job->o->trace, why);
+    bool ok =
+        compare_pictures_draw(&job->pictures, &run->result, run->ladders, run->n_ladders, why);
 
     if (err < 0)
         not_a_file(job->o->pcap, err);

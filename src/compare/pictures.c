@@ -18,22 +18,46 @@ static bool failed(const char *file, int err, char why[COMPARE_WHY_MAX])
     return false;
 }
 
-bool compare_pictures_open(struct compare_pictures *p, const char *plot, const char *report,
-                           char why[COMPARE_WHY_MAX])
+static bool open_one(struct outfile *o, const char *name, char why[COMPARE_WHY_MAX])
 {
-    int err;
+    int err = outfile_open(o, name);
 
+    return err == 0 || failed(name, err, why);
+}
+
+static bool open_ladders(struct compare_pictures *p, const char *plot, size_t n,
+                         char why[COMPARE_WHY_MAX])
+{
+    const char *dot = plot != NULL ? strrchr(plot, '.') : NULL;
+
+    if (n == 0 || dot == NULL || strcmp(dot, ".svg") != 0)
+        return true;
+    p->ladders = calloc(n, sizeof *p->ladders);
+    if (p->ladders == NULL)
+        return failed(plot, -ENOMEM, why);
+    for (; p->n_ladders < n; p->n_ladders++) {
+        struct ladder_file *l = &p->ladders[p->n_ladders];
+
+        if (snprintf(l->name, sizeof l->name, "%.*s-trace-%zu.svg", (int)(dot - plot), plot,
+                     p->n_ladders + 1) >= (int)sizeof l->name)
+            return failed(plot, -ENAMETOOLONG, why);
+        if (!open_one(&l->file, l->name, why))
+            return false;
+    }
+    return true;
+}
+
+bool compare_pictures_open(struct compare_pictures *p, const char *plot, const char *report,
+                           size_t n_ladders, char why[COMPARE_WHY_MAX])
+{
     *p = (struct compare_pictures){.plot.fd = -1, .report.fd = -1};
     if (plot != NULL && !compare_plot_possible(why))
         return false;
-    err = outfile_open(&p->plot, plot);
-    if (err < 0)
-        return failed(plot, err, why);
-    err = outfile_open(&p->report, report);
-    if (err == 0)
+    if (open_one(&p->plot, plot, why) && open_one(&p->report, report, why) &&
+        open_ladders(p, plot, n_ladders, why))
         return true;
-    outfile_drop(&p->plot);
-    return failed(report, err, why);
+    compare_pictures_drop(p);
+    return false;
 }
 
 /* Closes the stream, and names what it wrote if that is whole. */
@@ -78,46 +102,38 @@ static bool draw_plot(struct outfile *o, const struct compare_result *r, char wh
     return err == 0 ? ok : failed(o->name, err, why);
 }
 
-/* "chart.svg": "chart-trace-1.svg", one for each method. */
-static bool draw_ladders(const char *plot, const struct compare_ladder *ladders, size_t n,
-                         char why[COMPARE_WHY_MAX])
+static bool draw_ladder(struct outfile *o, const struct compare_ladder *l,
+                        char why[COMPARE_WHY_MAX])
 {
-    size_t stem = strlen(plot) - strlen(".svg");
-    char file[PATH_MAX];
+    FILE *f = outfile_stream(o);
 
-    for (size_t i = 0; i < n; i++) {
-        struct outfile o;
-        int err;
-        FILE *f;
-
-        snprintf(file, sizeof file, "%.*s-trace-%zu.svg", (int)stem, plot, i + 1);
-        err = outfile_open(&o, file);
-        f = err == 0 ? outfile_stream(&o) : NULL;
-        if (f == NULL)
-            return failed(file, err < 0 ? err : -errno, why);
-        compare_ladder_svg(&ladders[i], f);
-        if (!finish(&o, f, true, why))
-            return false;
-    }
-    return true;
+    if (f == NULL)
+        return failed(o->name, -errno, why);
+    compare_ladder_svg(l, f);
+    return finish(o, f, true, why);
 }
 
 bool compare_pictures_draw(struct compare_pictures *p, const struct compare_result *r,
-                           const struct compare_ladder *ladders, size_t n, bool trace,
+                           const struct compare_ladder *ladders, size_t n,
                            char why[COMPARE_WHY_MAX])
 {
-    const char *dot = p->plot.name != NULL ? strrchr(p->plot.name, '.') : NULL;
-
     if (p->report.name != NULL && !write_report(&p->report, r, ladders, n, why))
         return false;
     if (p->plot.name != NULL && !draw_plot(&p->plot, r, why))
         return false;
-    return dot == NULL || !trace || strcmp(dot, ".svg") != 0 ||
-           draw_ladders(p->plot.name, ladders, n, why);
+    for (size_t i = 0; i < n && i < p->n_ladders; i++)
+        if (!draw_ladder(&p->ladders[i].file, &ladders[i], why))
+            return false;
+    return true;
 }
 
 void compare_pictures_drop(struct compare_pictures *p)
 {
     outfile_drop(&p->plot);
     outfile_drop(&p->report);
+    for (size_t i = 0; i < p->n_ladders; i++)
+        outfile_drop(&p->ladders[i].file);
+    free(p->ladders);
+    p->ladders = NULL;
+    p->n_ladders = 0;
 }

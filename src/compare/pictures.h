@@ -5,19 +5,27 @@
 #include "compare/ladder.h"
 #include "compare/outfile.h"
 
-struct compare_pictures {
-    struct outfile plot, report; /* their names NULL: not wanted */
+/* "chart.svg": "chart-trace-1.svg" and so on. */
+struct ladder_file {
+    char name[PATH_MAX];
+    struct outfile file;
 };
 
-/* Opens them before anything runs: gnuplot has to be there, and the files writable. False with a
- * reason in why, and none open. */
-bool compare_pictures_open(struct compare_pictures *p, const char *plot, const char *report,
-                           char why[COMPARE_WHY_MAX]);
+struct compare_pictures {
+    struct outfile plot, report; /* their names NULL: not wanted */
+    struct ladder_file *ladders; /* allocated */
+    size_t n_ladders;            /* 0: not wanted */
+};
 
-/* Draws them all, and gives them their names; with `trace` each ladder, too, as a file beside an
- * SVG plot. False with a reason in why. */
+/* Opens them before anything runs: gnuplot has to be there, and the files writable; beside an SVG
+ * plot also those of n_ladders. False with a reason in why, and none open. */
+bool compare_pictures_open(struct compare_pictures *p, const char *plot, const char *report,
+                           size_t n_ladders, char why[COMPARE_WHY_MAX]);
+
+/* Draws them all, and gives them their names; a file whose ladder is missing gets none. False with
+ * a reason in why. */
 bool compare_pictures_draw(struct compare_pictures *p, const struct compare_result *r,
-                           const struct compare_ladder *ladders, size_t n, bool trace,
+                           const struct compare_ladder *ladders, size_t n,
                            char why[COMPARE_WHY_MAX]);
 
 void compare_pictures_drop(struct compare_pictures *p);

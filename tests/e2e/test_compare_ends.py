@@ -332,6 +332,34 @@ class Files(Case):
                    self.path("d", "..", "x"))
         self.assertEqual(os.listdir(self.path("d")), [])
 
+    def gnuplot(self, script):
+        """One of our own, found before any other."""
+        self.make("bin/gnuplot", b"#!/bin/sh\n" + script, mode=0o755)
+        self.env["PATH"] = self.path("bin") + ":" + os.environ["PATH"]
+
+    def test_so_have_ladders(self):
+        self.gnuplot(b"exit 1\n")
+        for name in ("c-trace-1.svg", "c-trace-3.svg"):
+            file = self.make(name, noise(1000))
+            for args, pattern in [(["--report", file], "need files of their own"),
+                                  (["--pcap", file], "need files of their own"),
+                                  ([file], "would be replaced")]:
+                with self.subTest(name=name, args=args):
+                    out, _ = self.fails(2, pattern, "compare", "--plot", self.path("c.svg"),
+                                        "--trace", *args, env=self.env)
+                    self.assertEqual((out, self.read(file)), (b"", noise(1000)))
+        self.assertFalse(os.path.exists(self.path("c.svg")))
+        self.assertNoParts()
+
+    def test_a_ladder_that_cannot_be(self):
+        """It is known before anything runs."""
+        self.gnuplot(b"exit 1\n")
+        os.mkdir(self.path("c-trace-2.svg"))
+        out, _ = self.fails(6, "c-trace-2.svg: Is a directory", "compare", "--plot",
+                            self.path("c.svg"), "--trace", env=self.env)
+        self.assertEqual(out, b"")
+        self.assertNoParts()
+
     def test_standard_output_is_full(self):
         with open("/dev/full", "wb") as full:
             status, _, err = harness.run(*LOOPBACK, "--size", "1K", stdout=full)

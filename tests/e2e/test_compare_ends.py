@@ -137,6 +137,17 @@ class Link(Case):
         self.assertIn("/dev/full: No space left", err)
 
 
+    def test_a_digest_that_fails_is_not_outdone_by_a_picture(self):
+        """What the rounds came to is the status, whatever is drawn of them."""
+        corrupt = ("--size", "300K", "--corrupt", "5%", "--fix-checksums", "-m", "udp:window=16",
+                   "-m", "tcp", "--rounds", "1")
+        for picture in (("--report", "/dev/full"), ("--pcap", "/dev/full"), ()):
+            with self.subTest(picture=picture):
+                out, err = self.xfer("compare", *corrupt, *picture, env=self.env, status=5)
+                self.assertRegex(out.decode(), "failed: digest does not match")
+                self.assertEqual("/dev/full: No space left" in err, bool(picture))
+
+
 class Signals(Case):
     def test_of_a_terminal(self):
         """They reach every process: each says how far it came."""
@@ -302,6 +313,33 @@ class Files(Case):
         out, _ = self.fails(6, "/dev/full: No space left", *LOOPBACK, "--size", "1K", "--report",
                             "/dev/full")
         self.assertIn(b"\ntcp (", out)
+
+    def failing_gnuplot(self):
+        """The path of programs, with one that can draw nothing before all others."""
+        self.make("bin/gnuplot", b"#!/bin/sh\ncat >/dev/null\nexit 1\n", mode=0o755)
+        return {"PATH": self.path("bin") + ":" + os.environ["PATH"]}
+
+    def test_a_chart_that_cannot_be_drawn(self):
+        self.env |= self.failing_gnuplot()
+        chart = self.make("x.svg", b"old")
+        out, err = self.compare("--size", "1K", "--plot", chart, status=6)
+        self.assertIn(b"\ntcp (", out)
+        self.assertIn("gnuplot", err)
+        self.assertEqual(self.read(chart), b"old")
+        self.assertNoParts()
+
+    def test_the_status_of_the_rounds_stays(self):
+        """One that did not finish is told by it, though the pictures of it fail as well."""
+        self.env |= self.failing_gnuplot()
+        for picture in (["--report", "/dev/full"], ["--plot", self.path("x.svg")]):
+            with self.subTest(picture=picture):
+                out, err = self.compare("--max-time", "0.01", *picture, status=3)
+                self.assertIn(b"did not finish", out)
+                self.assertRegex(err, "/dev/full: No space left|gnuplot")
+        out, err = self.compare("--size", "10K", "-m", "tcp", "-m", "tcp*2", "--direction", "both",
+                                "--report", "/dev/full", status=1)
+        self.assertIn(b"refused: ", out)
+        self.assertIn("/dev/full: No space left", err)
 
     def test_standard_output_in_a_file(self):
         """What stands there stays, and the page comes behind the table."""

@@ -195,10 +195,11 @@ int compare_tell_theory(const struct job *job)
 /* What is beside the table. False, told, where it could not be made. */
 static bool draw(struct job *job, const struct compare_run *run)
 {
+    struct watch watch = {.stop = run->stop};
     char why[COMPARE_WHY_MAX];
     int err = run->capture_err < 0 ? run->capture_err : outfile_commit(&job->pcap);
-    bool ok =
-        compare_pictures_draw(&job->pictures, &run->result, run->ladders, run->n_ladders, why);
+    bool ok = compare_pictures_draw(&job->pictures, &run->result, run->ladders, run->n_ladders,
+                                    &watch, why);
 
     if (err < 0)
         not_a_file(job->o->pcap, err);

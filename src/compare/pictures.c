@@ -9,6 +9,8 @@
 #include "compare/pictures.h"
 #include "compare/plot.h"
 
+#define PLOT_TIME 30.0 /* s; gnuplot takes less than one */
+
 static bool failed(const char *file, int err, char why[COMPARE_WHY_MAX])
 {
     char shown[160];
@@ -84,7 +86,8 @@ static bool write_report(struct outfile *o, const struct compare_result *r,
     return finish(o, f, compare_html(r, ladders, n, f), why);
 }
 
-static bool draw_plot(struct outfile *o, const struct compare_result *r, char why[COMPARE_WHY_MAX])
+static bool draw_plot(struct outfile *o, const struct compare_result *r, const struct watch *w,
+                      char why[COMPARE_WHY_MAX])
 {
     char *script = NULL;
     size_t n = 0;
@@ -96,7 +99,7 @@ static bool draw_plot(struct outfile *o, const struct compare_result *r, char wh
         return failed(o->name, -errno, why);
     compare_plot_script(r, o->name, f);
     ok = fclose(f) == 0 || failed(o->name, -ENOMEM, why);
-    ok = ok && compare_plot_run(script, n, o->fd, why) == 0;
+    ok = ok && compare_plot_run(script, n, o->fd, PLOT_TIME, w, why) == 0;
     free(script);
     err = ok ? outfile_commit(o) : 0;
     return err == 0 ? ok : failed(o->name, err, why);
@@ -114,12 +117,12 @@ static bool draw_ladder(struct outfile *o, const struct compare_ladder *l,
 }
 
 bool compare_pictures_draw(struct compare_pictures *p, const struct compare_result *r,
-                           const struct compare_ladder *ladders, size_t n,
+                           const struct compare_ladder *ladders, size_t n, const struct watch *w,
                            char why[COMPARE_WHY_MAX])
 {
     if (p->report.name != NULL && !write_report(&p->report, r, ladders, n, why))
         return false;
-    if (p->plot.name != NULL && !draw_plot(&p->plot, r, why))
+    if (p->plot.name != NULL && !draw_plot(&p->plot, r, w, why))
         return false;
     for (size_t i = 0; i < n && i < p->n_ladders; i++)
         if (!draw_ladder(&p->ladders[i].file, &ladders[i], why))

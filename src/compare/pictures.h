@@ -4,6 +4,7 @@
 
 #include "compare/ladder.h"
 #include "compare/outfile.h"
+#include "compare/process.h"
 
 /* "chart.svg": "chart-trace-1.svg" and so on. */
 struct ladder_file {
@@ -22,10 +23,10 @@ struct compare_pictures {
 bool compare_pictures_open(struct compare_pictures *p, const char *plot, const char *report,
                            size_t n_ladders, char why[COMPARE_WHY_MAX]);
 
-/* Draws them all, and gives them their names; a file whose ladder is missing gets none. False with
- * a reason in why. */
+/* Draws them all, and gives them their names; a file whose ladder is missing gets none. The watch
+ * ends a wait for gnuplot. False with a reason in why. */
 bool compare_pictures_draw(struct compare_pictures *p, const struct compare_result *r,
-                           const struct compare_ladder *ladders, size_t n,
+                           const struct compare_ladder *ladders, size_t n, const struct watch *w,
                            char why[COMPARE_WHY_MAX]);
 
 void compare_pictures_drop(struct compare_pictures *p);

@@ -2,18 +2,15 @@
 
 #include <errno.h>
 #include <math.h>
-#include <spawn.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/escape.h"
 #include "compare/charts.h"
 #include "compare/plot.h"
 #include "compare/words.h"
-
-extern char **environ;
 
 static bool ends_in(const char *file, const char *ending)
 {
@@ -380,33 +377,67 @@ static FILE *script_file(const char *script, size_t n)
     return f;
 }
 
-int compare_plot_run(const char *script, size_t n, int to, char why[COMPARE_WHY_MAX])
+struct gnuplot {
+    int from, to;
+};
+
+#define NOT_FOUND 127
+
+static int become_gnuplot(void *arg)
 {
     char *const argv[] = {"gnuplot", "-d", NULL}; /* settings of the user might draw elsewhere */
-    posix_spawn_file_actions_t actions;
+    const struct gnuplot *g = arg;
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+
+    sigaction(SIGPIPE, &usual, NULL);
+    if (dup2(g->from, STDIN_FILENO) >= 0 && dup2(g->to, STDOUT_FILENO) >= 0)
+        execvp(argv[0], argv);
+    return NOT_FOUND;
+}
+
+/* An interrupt of before has ended the run: what was measured is drawn all the same, and the next
+ * one ends the whole command. */
+static int wait_for_it(pid_t pid, double seconds, const struct watch *w)
+{
+    bool late = xfer_stop_is_raised(w->stop);
+    double until = process_now() + seconds;
+    int status;
+
+    while ((status = process_wait(pid, PROCESS_SLICE)) == -ETIMEDOUT) {
+        bool go_on = watch_look(w) || late;
+
+        if (go_on && process_now() < until)
+            continue;
+        process_kill(pid);
+        return go_on ? -ETIMEDOUT : -EINTR;
+    }
+    return status > 0 && !late && xfer_stop_is_raised(w->stop) ? -EINTR : status;
+}
+
+int compare_plot_run(const char *script, size_t n, int to, double seconds, const struct watch *w,
+                     char why[COMPARE_WHY_MAX])
+{
     FILE *f = script_file(script, n);
-    int err, status;
+    struct gnuplot g = {.to = to};
+    int status;
     pid_t pid;
 
     if (f == NULL)
         return failed(why, "script", errno);
-    err = posix_spawn_file_actions_init(&actions);
-    if (err == 0) {
-        err = posix_spawn_file_actions_adddup2(&actions, fileno(f), STDIN_FILENO);
-        if (err == 0)
-            err = posix_spawn_file_actions_adddup2(&actions, to, STDOUT_FILENO);
-        if (err == 0)
-            err = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-        posix_spawn_file_actions_destroy(&actions);
-    }
+    g.from = fileno(f);
+    status = process_start(become_gnuplot, &g, &pid);
+    if (status == 0)
+        status = wait_for_it(pid, seconds, w);
     fclose(f);
-    if (err != 0)
-        return failed(why, "cannot be started", err);
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return failed(why, "wait", errno);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return 0;
-    snprintf(why, COMPARE_WHY_MAX, "gnuplot could not draw the plot");
-    return -EIO;
+    if (status == -ETIMEDOUT)
+        snprintf(why, COMPARE_WHY_MAX, "gnuplot did not end within %g s", seconds);
+    else if (status == -EINTR)
+        snprintf(why, COMPARE_WHY_MAX, "gnuplot was interrupted: there is no plot");
+    else if (status < 0)
+        return failed(why, "cannot be started", -status);
+    else if (status == NOT_FOUND)
+        snprintf(why, COMPARE_WHY_MAX, "gnuplot cannot be started");
+    else if (status > 0)
+        snprintf(why, COMPARE_WHY_MAX, "gnuplot could not draw the plot");
+    return status > 0 ? -EIO : status;
 }

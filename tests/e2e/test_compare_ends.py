@@ -398,6 +398,25 @@ class Files(Case):
         self.assertEqual(out, b"")
         self.assertNoParts()
 
+    def test_gnuplot_is_interrupted(self):
+        """What has been measured is told, what stood there stays."""
+        pid = self.path("pid")
+        self.gnuplot(f"echo half; echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 600\n".encode())
+        chart = self.make("c.svg", b"old")
+        process = self.begin("--size", "1K", "--plot", chart)
+        wait_for(lambda: os.path.exists(pid), "gnuplot is at work", 60)
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        status, out, err = finish(process)
+        self.assertLess(time.monotonic() - begun, scaled(15))  # not the limit
+        self.assertEqual(status, 130)
+        self.assertIn(b"\ntcp (", out)
+        self.assertIn("gnuplot was interrupted: there is no plot", err)
+        self.assertEqual(self.read(chart), b"old")
+        self.assertFalse(os.path.exists(f"/proc/{int(self.read(pid))}"))
+        self.assertNoParts()
+        self.assertGone()
+
     def test_standard_output_is_full(self):
         with open("/dev/full", "wb") as full:
             status, _, err = harness.run(*LOOPBACK, "--size", "1K", stdout=full)

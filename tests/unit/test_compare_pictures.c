@@ -1,9 +1,12 @@
 #include "config.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "compare/charts.h"
@@ -177,16 +180,43 @@ Test(compare_pictures, plots_that_cannot_be_made_are_told)
 static void draw(const struct compare_result *r, const char *file, const char *magic)
 {
     char why[COMPARE_WHY_MAX], begin[8] = "", *text = script(r, file);
+    struct watch watch = {.stop = xfer_stop_new()};
     FILE *f = fopen(file, "w+");
 
     cr_assert_not_null(f);
-    cr_expect_eq(compare_plot_run(text, strlen(text), fileno(f), why), 0, "%s\n%s", why, text);
+    cr_expect_eq(compare_plot_run(text, strlen(text), fileno(f), 120, &watch, why), 0, "%s\n%s",
+                 why, text);
     free(text);
+    xfer_stop_free(watch.stop);
     rewind(f);
     cr_expect_eq(fread(begin, 1, strlen(magic), f), strlen(magic));
     fclose(f);
     unlink(file);
     cr_expect_str_eq(begin, magic);
+}
+
+/* A gnuplot that never ends. */
+Test(compare_pictures, gnuplot_is_not_waited_for_without_a_limit)
+{
+    char dir[] = "/tmp/xfer-plot-XXXXXX", file[64], path[4096], why[COMPARE_WHY_MAX];
+    struct watch watch = {.stop = xfer_stop_new()};
+    FILE *f;
+
+    cr_assert_not_null(mkdtemp(dir));
+    snprintf(file, sizeof file, "%s/gnuplot", dir);
+    f = fopen(file, "w");
+    cr_assert_not_null(f);
+    fputs("#!/bin/sh\nexec sleep 600\n", f);
+    fclose(f);
+    cr_assert_eq(chmod(file, 0700), 0);
+    snprintf(path, sizeof path, "%s:%s", dir, getenv("PATH"));
+    setenv("PATH", path, 1);
+    cr_expect_eq(compare_plot_run("", 0, STDOUT_FILENO, .3, &watch, why), -ETIMEDOUT, "%s", why);
+    cr_expect_str_eq(why, "gnuplot did not end within 0.3 s");
+    cr_expect_eq(waitpid(-1, NULL, WNOHANG), -1, "it is left");
+    xfer_stop_free(watch.stop);
+    unlink(file);
+    rmdir(dir);
 }
 
 Test(compare_pictures, gnuplot_draws)

@@ -17,6 +17,7 @@ import harness
 from harness import TestCase, end, finish, noise, scaled, skip_unless, start, wait_for
 
 LOOPBACK = ("compare", "--link", "loopback")
+FAILS = b"cat >/dev/null\nexit 1\n"  # a gnuplot that can draw nothing
 BIG = ("--size", "8G", "--max-time", "600")  # made while it is at work, hours over stop-and-wait
 
 
@@ -111,17 +112,8 @@ class Link(Case):
         self.assertRegex(out.decode(), r"\n12ms ")
 
     def test_interrupted_in_its_check(self):
-        process = start("compare", "--rtt", "1500ms", "--max-time", "600", "--progress=always",
-                        env=self.env)
-        self.addCleanup(end, process)
-        os.set_blocking(process.stderr.fileno(), False)
-        shown = b""
-
-        def checking():
-            nonlocal shown
-            shown += process.stderr.read() or b""
-            return b"checking the link" in shown
-        wait_for(checking, "the check has begun")
+        process = self.until_shown(b"checking the link", "--rtt", "1500ms", "--max-time",
+                                   "600")
         process.send_signal(signal.SIGINT)
         begun = time.monotonic()
         status, out, err = finish(process)
@@ -129,6 +121,27 @@ class Link(Case):
         self.assertEqual((status, out), (130, b""))
         self.assertIn("interrupted before anything was measured", err)
         self.assertGone()
+
+    def test_interrupted_on_a_long_way(self):
+        """Nobody waits for last segments then: two round trips are a minute."""
+        process = self.until_shown(b"round 1 of", "--rtt", "30s", "-m", "tcp", "--max-time",
+                                   "240")  # too short for the link's check
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(finish(process, timeout=5)[0], 130)
+        self.assertGone()
+
+    def until_shown(self, text, *args):
+        process = start("compare", "--progress=always", *args, env=self.env)
+        self.addCleanup(end, process)
+        os.set_blocking(process.stderr.fileno(), False)
+        shown = b""
+
+        def is_shown():
+            nonlocal shown
+            shown += process.stderr.read() or b""
+            return text in shown
+        wait_for(is_shown, text)
+        return process
 
     def test_a_packet_capture_that_does_not_fit(self):
         out, err = self.xfer("compare", "--size", "100K", "-m", "tcp", "--rounds", "1", "--pcap",
@@ -314,13 +327,13 @@ class Files(Case):
                             "/dev/full")
         self.assertIn(b"\ntcp (", out)
 
-    def failing_gnuplot(self):
-        """The path of programs, with one that can draw nothing before all others."""
-        self.make("bin/gnuplot", b"#!/bin/sh\ncat >/dev/null\nexit 1\n", mode=0o755)
-        return {"PATH": self.path("bin") + ":" + os.environ["PATH"]}
+    def gnuplot(self, script):
+        """One of our own, found before any other."""
+        self.make("bin/gnuplot", b"#!/bin/sh\n" + script, mode=0o755)
+        self.env["PATH"] = self.path("bin") + ":" + os.environ["PATH"]
 
     def test_a_chart_that_cannot_be_drawn(self):
-        self.env |= self.failing_gnuplot()
+        self.gnuplot(FAILS)
         chart = self.make("x.svg", b"old")
         out, err = self.compare("--size", "1K", "--plot", chart, status=6)
         self.assertIn(b"\ntcp (", out)
@@ -330,7 +343,7 @@ class Files(Case):
 
     def test_the_status_of_the_rounds_stays(self):
         """One that did not finish is told by it, though the pictures of it fail as well."""
-        self.env |= self.failing_gnuplot()
+        self.gnuplot(FAILS)
         for picture in (["--report", "/dev/full"], ["--plot", self.path("x.svg")]):
             with self.subTest(picture=picture):
                 out, err = self.compare("--max-time", "0.01", *picture, status=3)
@@ -370,13 +383,8 @@ class Files(Case):
                    self.path("d", "..", "x"))
         self.assertEqual(os.listdir(self.path("d")), [])
 
-    def gnuplot(self, script):
-        """One of our own, found before any other."""
-        self.make("bin/gnuplot", b"#!/bin/sh\n" + script, mode=0o755)
-        self.env["PATH"] = self.path("bin") + ":" + os.environ["PATH"]
-
     def test_so_have_ladders(self):
-        self.gnuplot(b"exit 1\n")
+        self.gnuplot(FAILS)
         for name in ("c-trace-1.svg", "c-trace-3.svg"):
             file = self.make(name, noise(1000))
             for args, pattern in [(["--report", file], "need files of their own"),
@@ -391,7 +399,7 @@ class Files(Case):
 
     def test_a_ladder_that_cannot_be(self):
         """It is known before anything runs."""
-        self.gnuplot(b"exit 1\n")
+        self.gnuplot(FAILS)
         os.mkdir(self.path("c-trace-2.svg"))
         out, _ = self.fails(6, "c-trace-2.svg: Is a directory", "compare", "--plot",
                             self.path("c.svg"), "--trace", env=self.env)
@@ -406,9 +414,7 @@ class Files(Case):
         process = self.begin("--size", "1K", "--plot", chart)
         wait_for(lambda: os.path.exists(pid), "gnuplot is at work", 60)
         process.send_signal(signal.SIGINT)
-        begun = time.monotonic()
         status, out, err = finish(process)
-        self.assertLess(time.monotonic() - begun, scaled(15))  # not the limit
         self.assertEqual(status, 130)
         self.assertIn(b"\ntcp (", out)
         self.assertIn("gnuplot was interrupted: there is no plot", err)

@@ -10,6 +10,8 @@ libbase_la_SOURCES = \
 	src/base/err.h \
 	src/base/escape.c \
 	src/base/escape.h \
+	src/base/fd.c \
+	src/base/fd.h \
 	src/base/pace.c \
 	src/base/pace.h \
 	src/base/path.c \

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "compare/data.h"
 
 #define CHUNK 65536
@@ -188,21 +189,6 @@ static ssize_t more(int from, uint64_t *state, uint64_t *buf, size_t n)
     return (ssize_t)n;
 }
 
-static int write_all(int to, const void *buf, size_t n)
-{
-    const char *p = buf;
-
-    while (n > 0) {
-        ssize_t put = write(to, p, n);
-
-        if (put < 0 && errno != EINTR)
-            return -errno;
-        p += put > 0 ? put : 0;
-        n -= put > 0 ? (size_t)put : 0;
-    }
-    return 0;
-}
-
 static int fill(const struct data *d, int from, int to, uint64_t n, double until,
                 const struct watch *w)
 {
@@ -213,7 +199,7 @@ static int fill(const struct data *d, int from, int to, uint64_t n, double until
     while (rc == 0 && n > 0) {
         ssize_t got = more(from, &state, buf, n < CHUNK ? (size_t)n : CHUNK);
 
-        rc = got < 0 ? (int)got : write_all(to, buf, (size_t)got);
+        rc = got < 0 ? (int)got : fd_write_all(to, buf, (size_t)got);
         n -= rc == 0 ? (uint64_t)got : 0;
         if (rc == 0 && n > 0 && process_now() > until)
             rc = -XFER_EDEADLINE;

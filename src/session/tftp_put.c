@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "net/clock.h"
 #include "session/source.h"
 #include "session/stop.h"
@@ -148,18 +149,6 @@ static int spool_file(void)
     return fd;
 }
 
-static int write_all(int fd, const uint8_t *p, size_t n)
-{
-    while (n) {
-        ssize_t k = write(fd, p, n);
-        if (k < 0 && errno != EINTR)
-            return -errno;
-        p += k > 0 ? k : 0;
-        n -= k > 0 ? (size_t)k : 0;
-    }
-    return 0;
-}
-
 /* Until there is something on standard input, or its end. */
 static int wait_for_input(const struct copy *c)
 {
@@ -189,7 +178,7 @@ static int copy_pipe(const struct copy *c, int to)
             return 0;
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return -errno;
-        r = n > 0 ? write_all(to, buf, (size_t)n) : 0;
+        r = n > 0 ? fd_write_all(to, buf, (size_t)n) : 0;
         if (r < 0)
             return r;
     }

@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_digest \
 	tests/unit/test_err \
 	tests/unit/test_escape \
+	tests/unit/test_fd \
 	tests/unit/test_pace \
 	tests/unit/test_path \
 	tests/unit/test_remote \
@@ -74,6 +75,9 @@ tests_unit_test_err_SOURCES = tests/unit/test_err.c
 tests_unit_test_err_LDADD = $(unit_base)
 tests_unit_test_escape_SOURCES = tests/unit/test_escape.c
 tests_unit_test_escape_LDADD = $(unit_base)
+tests_unit_test_fd_SOURCES = tests/unit/test_fd.c
+tests_unit_test_fd_LDADD = $(unit_base)
+tests_unit_test_fd_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=write
 tests_unit_test_pace_SOURCES = tests/unit/test_pace.c
 tests_unit_test_pace_LDADD = $(unit_base)
 tests_unit_test_path_SOURCES = tests/unit/test_path.c

@@ -40,6 +40,8 @@ libcompare_a_SOURCES = \
 	src/compare/plot.h \
 	src/compare/process.c \
 	src/compare/process.h \
+	src/compare/round.c \
+	src/compare/round.h \
 	src/compare/row.c \
 	src/compare/row.h \
 	src/compare/run.c \

@@ -59,6 +59,10 @@ struct compare_run {
 void compare_run(struct compare_run *run);
 void compare_run_free(struct compare_run *run);
 
+/* For what runs parts of it: nothing more can run because of err, at `what`. An earlier reason
+ * stays. Returns -1. */
+int run_fail(struct compare_run *run, int err, const char *what);
+
 /* The kernel's default, in a buffer of zeros; "" where it does not tell. */
 void compare_default_congestion(char congestion[COMPARE_NAME_MAX]);
 

@@ -40,28 +40,52 @@ static double keep_whole(const struct compare_spec *s, const struct compare_plan
     return sum > time / 2 ? 0 : sum;
 }
 
-/* The time of one round that nobody exceeds who is cut: the shares of the short ones are spent on
- * the long ones. */
-static double longest_round(const struct compare_spec *s, const struct compare_plan *plan,
-                            double time)
+/* The most that anybody gets of what all share who are not settled: who needs less leaves the rest
+ * to the others. INFINITY: all get what they need. */
+static double level(const double *need, bool *settled, size_t n, double left)
 {
-    bool settled[COMPARE_METHODS_MAX], changed = true;
-    double left = time - keep_whole(s, plan, time, settled), share = 0;
+    bool changed = true;
+    double share = 0;
     size_t open = 0;
 
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < n; i++)
         open += !settled[i];
     while (changed && open > 0) {
         changed = false;
         share = left / (double)open;
-        for (size_t i = 0; i < s->n; i++)
-            if (!settled[i] && plan->methods[i].seconds <= share) {
+        for (size_t i = 0; i < n; i++)
+            if (!settled[i] && need[i] <= share) {
                 settled[i] = changed = true;
-                left -= plan->methods[i].seconds;
+                left -= need[i];
                 open--;
             }
     }
     return open > 0 ? share : INFINITY;
+}
+
+/* The time of one round that nobody exceeds who is cut. */
+static double longest_round(const struct compare_spec *s, const struct compare_plan *plan,
+                            double time)
+{
+    double need[COMPARE_METHODS_MAX], left;
+    bool kept[COMPARE_METHODS_MAX];
+
+    left = time - keep_whole(s, plan, time, kept);
+    for (size_t i = 0; i < s->n; i++)
+        need[i] = plan->methods[i].seconds;
+    return level(need, kept, s->n, left);
+}
+
+double compare_plan_share(const double *need, size_t n, double time)
+{
+    bool settled[COMPARE_SWEEP_MAX] = {false};
+    double most = level(need, settled, n, time), spare = time;
+
+    if (!isinf(most))
+        return fmin(need[0], most);
+    for (size_t i = 0; i < n; i++)
+        spare -= need[i];
+    return need[0] + spare / (double)n;
 }
 
 static uint64_t cut(const struct compare_spec *s, size_t i, const char *cc, double seconds)

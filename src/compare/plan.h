@@ -21,6 +21,11 @@ struct compare_plan {
 void compare_plan(const struct compare_spec *s, const char *congestion, double max_time,
                   struct compare_plan *plan);
 
+/* The seconds of `time` that the first of n (1 to COMPARE_SWEEP_MAX) gets, when each could use
+ * need[i] (INFINITY: not known): who needs less than an equal share leaves the rest to the others,
+ * and what nobody needs is shared alike. */
+double compare_plan_share(const double *need, size_t n, double time);
+
 /* The order of rounds, interleaved so that drift hits all alike: the k-th transfer, from 0, as
  * method and round number (from 1). False when there is none. */
 bool compare_plan_turn(const struct compare_spec *s, const struct compare_plan *plan, size_t k,

@@ -29,8 +29,10 @@
 #define SILENCE_MAX 10.0
 #define PER_TRIAL 0.1
 #define CHECK_SHARE 3 /* a link is checked if that takes less than this part of a point's time */
-#define TRIPS 2       /* round trips of a trial that theory does not count: asking, ending */
-#define WARM_UP 1000  /* bytes: less than a block */
+#define WARMING_UP 1.0
+#define FOREVER 1e9  /* s */
+#define TRIPS 2      /* round trips of a trial that theory does not count: asking, ending */
+#define WARM_UP 1000 /* bytes: less than a block */
 
 /* One point of the sweep at work. */
 struct turn_state {
@@ -176,6 +178,12 @@ static int take_check(struct compare_run *run, const struct linkcheck *found)
     return 0;
 }
 
+/* Else it has the link of the point before. */
+static bool has_check(const struct compare_run *run, unsigned point)
+{
+    return point == 0 || compare_link_is_key(run->spec->sweep.key);
+}
+
 /* Sets the link up as this point wants it, and has it checked where the time allows; 0 or -1, told.
  */
 static int check_link(struct compare_run *run, double until)
@@ -190,8 +198,8 @@ static int check_link(struct compare_run *run, double until)
                    : run->trace      ? COMPARE_TRACE_PACKETS + 1
                                      : 0,
                    s);
-    if (run->point_number > 0 && !compare_link_is_key(run->spec->sweep.key))
-        return 0; /* the link of the point before */
+    if (!has_check(run, run->point_number))
+        return 0;
     time = fmin(until - process_now(), rest(run));
     run->result.measured_rtt = 0;
     run->result.measured_rate = 0;
@@ -205,6 +213,12 @@ static int check_link(struct compare_run *run, double until)
     return err < 0 ? run_fail(run, err, "the link's check") : take_check(run, &found);
 }
 
+/* Of one round of each method. */
+static double overhead(const struct compare_spec *point)
+{
+    return (double)point->n * (PER_TRIAL + TRIPS * compare_link_rtt(&point->link));
+}
+
 /* A path that is no link of ours is planned for by its measured round trip; its theory, told by
  * the table, stays what it was: none. */
 static void make_plan(const struct compare_run *run, const struct compare_spec *point, double time,
@@ -214,8 +228,7 @@ static void make_plan(const struct compare_run *run, const struct compare_spec *
 
     if (run->remote != NULL)
         known.link.way[0].delay = known.link.way[1].delay = run->result.measured_rtt / 2;
-    time = (run->remote != NULL ? SHARE_ELSEWHERE : SHARE) * time -
-           (double)point->n * (PER_TRIAL + TRIPS * compare_link_rtt(&known.link));
+    time = (run->remote != NULL ? SHARE_ELSEWHERE : SHARE) * time - overhead(&known);
     compare_plan(&known, run->congestion, fmax(time, 0.1), plan);
     /* What is fetched from elsewhere is fetched whole. */
     for (size_t i = 0; i < point->n && run->remote != NULL; i++)
@@ -223,17 +236,41 @@ static void make_plan(const struct compare_run *run, const struct compare_spec *
             plan->methods[i].bytes = point->size;
 }
 
+/* The seconds that a point could use: with all rounds of the whole file. INFINITY where no link of
+ * ours is there to tell. */
+static double need_of(const struct compare_run *run, unsigned i)
+{
+    struct compare_spec point;
+    struct compare_plan plan;
+    struct link_settings link;
+    char why[COMPARE_WHY_MAX];
+    double check = 0, transfers;
+
+    if (run->place.kind != PLACE_LINK || !compare_spec_point(run->spec, i, &point, why))
+        return INFINITY;
+    place_settings(&point.link, 0, &link);
+    if (has_check(run, i))
+        check = linkcheck_time(&link);
+    make_plan(run, &point, FOREVER, &plan);
+    transfers = (plan.seconds + overhead(&point)) / SHARE + (i == 0 ? WARMING_UP : 0);
+    return fmax(transfers + check, CHECK_SHARE * check + PER_TRIAL);
+}
+
 static void begin_turns(struct compare_run *run, struct turn_state *s)
 {
-    size_t more = compare_spec_points(run->spec) - run->point_number;
+    size_t points = compare_spec_points(run->spec);
     double now = process_now(), time = fmin(s->until - now, rest(run));
 
     make_plan(run, &run->point, time, &s->plan);
     for (size_t i = 0; i < run->point.n; i++)
         s->methods[i].last = s->plan.methods[i].seconds;
     run->result.estimate = s->plan.seconds;
-    if (s->plan.seconds > 0)
-        run->ready_at = fmin(now + (double)more * s->plan.seconds, now + rest(run));
+    if (s->plan.seconds == 0)
+        return;
+    run->ready_at = now + s->plan.seconds;
+    for (unsigned i = run->point_number + 1; i < points; i++)
+        run->ready_at += isinf(run->needs[i]) ? s->plan.seconds : run->needs[i];
+    run->ready_at = fmin(run->ready_at, now + rest(run));
 }
 
 /* ---- rounds ---- */
@@ -423,7 +460,7 @@ static int check_room(struct compare_run *run)
     for (unsigned i = 0; i < points && compare_spec_point(run->spec, i, &point, run->why); i++) {
         uint64_t n;
 
-        make_plan(run, &point, run->spec->max_time / (double)points, &plan);
+        make_plan(run, &point, run->spec->max_time, &plan); /* at most */
         n = room_of(run, &point, &plan);
         need = n > need ? n : need;
     }
@@ -465,11 +502,14 @@ static void run_points(struct compare_run *run)
 {
     size_t n = compare_spec_points(run->spec);
 
+    for (unsigned i = 0; i < n; i++)
+        run->needs[i] = need_of(run, i);
     for (unsigned i = 0; i < n && !xfer_stop_is_raised(run->stop); i++) {
         compare_spec_point(run->spec, i, &run->point, run->why);
         run->point_number = i;
         data_clear(&run->data, run->point.size);
-        if (run_point(run, process_now() + rest(run) / (double)(n - i)) < 0)
+        if (run_point(run, process_now() + compare_plan_share(run->needs + i, n - i, rest(run))) <
+            0)
             return;
     }
 }

@@ -51,6 +51,7 @@ struct compare_run {
     bool silent[2];            /* by enum compare_transport: nobody answered its first transfer */
     struct compare_spec point; /* the one at work */
     unsigned point_number;
+    double needs[COMPARE_SWEEP_MAX]; /* s that each point could use; INFINITY: not known */
     char congestion[COMPARE_NAME_MAX]; /* the kernel's default */
 };
 

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <string.h>
 
 #include "compare/link.h"
@@ -399,6 +400,20 @@ Test(compare_plan, long_ones_are_cut_to_what_is_left)
     s.direction = COMPARE_BOTH;
     compare_plan(&s, "cubic", 30, &p);
     cr_expect_leq(p.seconds, 30);
+}
+
+Test(compare_plan, who_needs_less_leaves_the_rest_to_the_others)
+{
+    const double short_first[] = {1, 30}, long_first[] = {30, 1}, three[] = {4, 1, 40};
+    const double unknown[] = {INFINITY, 1, INFINITY}, little[] = {1, 2, 3};
+
+    cr_expect_float_eq(compare_plan_share(short_first, 2, 20), 1, 1e-9);
+    cr_expect_float_eq(compare_plan_share(long_first, 2, 20), 19, 1e-9);
+    cr_expect_float_eq(compare_plan_share(three, 3, 30), 4, 1e-9);
+    cr_expect_float_eq(compare_plan_share(three, 3, 6), 2.5, 1e-9, "it needs more than its part");
+    cr_expect_float_eq(compare_plan_share(unknown, 3, 21), 10, 1e-9);
+    cr_expect_float_eq(compare_plan_share(little, 3, 12), 3, 1e-9, "what is left is shared alike");
+    cr_expect_float_eq(compare_plan_share(unknown, 1, 21), 21, 1e-9);
 }
 
 Test(compare_plan, what_is_impossible_takes_no_time)

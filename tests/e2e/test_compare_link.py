@@ -169,10 +169,10 @@ class Rounds(Link):
 
     def test_a_sweep_leaves_the_time_to_whom_needs_it(self):
         """Stop-and-wait takes 4.5 s on the longer way: an equal part of 10 s would not be enough."""
-        rounds = self.rounds("--sweep", "rtt=1ms,60ms", "-m", "udp", "--size", "100K", "--rounds",
+        rounds = self.rounds("--sweep", "rtt=60ms,1ms", "-m", "udp", "--size", "100K", "--rounds",
                              "1", "--max-time", "10")
         self.assertEqual([(r["sweep_value"], r["bytes"]) for r in rounds],
-                         [("1ms", 102400), ("60ms", 102400)])
+                         [("60ms", 102400), ("1ms", 102400)])
 
 
 def packets_of(data):

@@ -91,15 +91,34 @@ void process_kill(pid_t pid)
         ;
 }
 
+static FILE *open_children(void)
+{
+    return fopen("/proc/thread-self/children", "re");
+}
+
+static bool adopts; /* every child is ours then */
+
+/* A shell that has become this program leaves it children of its own: `> >(tee log)`. */
+static bool is_childless(void)
+{
+    FILE *f = open_children();
+    bool none = f != NULL && fgetc(f) == EOF && !ferror(f);
+
+    if (f != NULL)
+        fclose(f);
+    return none;
+}
+
 void process_adopt(void)
 {
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    signal(SIGCHLD, SIG_DFL); /* ignored, as some callers leave it, no status would be left */
+    adopts = is_childless() && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
 }
 
 /* Whether it is known who they are. */
 static bool kill_children(void)
 {
-    FILE *f = fopen("/proc/thread-self/children", "re");
+    FILE *f = open_children();
     int pid;
 
     while (f != NULL && fscanf(f, "%d", &pid) == 1)
@@ -110,6 +129,6 @@ static bool kill_children(void)
 /* The first process of a namespace ends after all others are waited for, which may be ours. */
 void process_kill_all(void)
 {
-    while (kill_children() && (waitpid(-1, NULL, 0) > 0 || errno == EINTR))
+    while (adopts && kill_children() && (waitpid(-1, NULL, 0) > 0 || errno == EINTR))
         ;
 }

@@ -28,10 +28,12 @@ int process_start(int (*fn)(void *), void *arg, pid_t *ret);
 int process_wait(pid_t pid, double seconds);
 void process_kill(pid_t pid); /* SIGKILL, and waited for */
 
-/* From here on, whoever loses its parent below the caller becomes a child of the caller. */
+/* From here on statuses of children are to be had, whatever was inherited, and whoever loses its
+ * parent below the caller becomes a child of the caller; but not where that has children already,
+ * of whatever it was before exec. */
 void process_adopt(void);
 /* Kills every child and whoever is adopted meanwhile: nothing is left, whatever was stopped before
- * it could see to its own end. For a caller that has no other children to keep. */
+ * it could see to its own end. Nothing where process_adopt found children. */
 void process_kill_all(void);
 
 #endif

@@ -218,6 +218,24 @@ class Signals(Case):
 class Children(Case):
     """Processes that die or hang: their rows say so, and nothing waits for them forever."""
 
+    def test_those_of_a_shell_that_became_compare_stay(self):
+        """As in `exec xfer compare > >(tee log)`."""
+        pid = self.path("pid")
+        script = f'sleep 600 >/dev/null 2>&1 & echo $! >{pid}; exec "$@"'
+        process = self.begin("--size", "1K", "--rounds", "1", prefix=("sh", "-c", script, "sh"))
+        status, out, err = finish(process)
+        os.kill(int(self.read(pid)), signal.SIGKILL)  # which finds it
+        self.assertEqual(status, 0, err)
+        self.assertIn(b"\ntcp (", out)
+        self.assertGone()
+
+    def test_who_waits_for_no_children_may_have_started_it(self):
+        process = self.begin("--size", "1K", "--rounds", "1", preexec_fn=lambda: signal.signal(
+            signal.SIGCHLD, signal.SIG_IGN))
+        status, out, err = finish(process)
+        self.assertEqual(status, 0, err)
+        self.assertGone()
+
     def test_a_client_is_killed(self):
         process = self.at_work("--rounds", "1", "-v")
         os.kill(children(process.pid)[-1], signal.SIGKILL)

@@ -409,6 +409,7 @@ static int wait_for_it(pid_t pid, double seconds, const struct watch *w)
         if (go_on && process_now() < until)
             continue;
         process_kill(pid);
+        process_kill_all(); /* a script in its place has children */
         return go_on ? -ETIMEDOUT : -EINTR;
     }
     return status > 0 && !late && xfer_stop_is_raised(w->stop) ? -EINTR : status;

@@ -425,9 +425,9 @@ class Files(Case):
         self.assertNoParts()
 
     def test_gnuplot_is_interrupted(self):
-        """What has been measured is told, what stood there stays."""
+        """What has been measured is told, what stood there stays; a script has children."""
         pid = self.path("pid")
-        self.gnuplot(f"echo half; echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 600\n".encode())
+        self.gnuplot(f"echo half\nsleep 600 &\necho $! >{pid}.new; mv {pid}.new {pid}\nwait\n".encode())
         chart = self.make("c.svg", b"old")
         process = self.begin("--size", "1K", "--plot", chart)
         wait_for(lambda: os.path.exists(pid), "gnuplot is at work", 60)

@@ -207,14 +207,16 @@ static void put_bars(const struct compare_result *r, const char *file, FILE *f)
             "set grid xtics ls 9\nset border 3\nset tics nomirror\nset style fill solid noborder\n"
             "plot $data using 2:0:(%g):2:($0-0.3):($0+0.3):ytic(1) with boxxyerror "
             "lc rgb '%s' title 'measured (median)', "
-            "'' using 2:0:3:4 with xerrorbars lc black lw 1.5 pt 0 title 'least to most', ",
+            "'' using 2:0:3:4 with xerrorbars lc black lw 1.5 pt 0 title 'least to most'",
             from > 0 ? " (log scale)" : "", r->n_rows > 0 ? r->n_rows - 1 : 0, from, colours[0]);
     if (has_theory(r))
         fprintf(
             f,
-            "'' using 5:($0-0.4):(0):(0.8) with vectors nohead lw 3 lc rgb '%s' title 'theory', ",
+            ", '' using 5:($0-0.4):(0):(0.8) with vectors nohead lw 3 lc rgb '%s' title 'theory'",
             colours[1]);
-    fputs("'' using 6:0:7 with labels left offset 1,0 notitle\n", f);
+    if (range.most > 0) /* gnuplot 5.4 falls over labels that are all without a place */
+        fputs(", '' using 6:0:7 with labels left offset 1,0 notitle", f);
+    fputc('\n', f);
 }
 
 /* ---- a sweep: lines ---- */

@@ -22,10 +22,10 @@ BIG = ("--size", "8G", "--max-time", "600")  # made while it is at work, hours o
 
 
 def children(pid):
-    """From the oldest to the youngest."""
+    """From the oldest to the youngest, as the kernel lists them; numbers begin again."""
     with contextlib.suppress(OSError):
         text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-        return sorted(map(int, text.split()))
+        return [int(pid) for pid in text.split()]
     return []
 
 

@@ -20,6 +20,7 @@
 #define OPEN_MAX_TIME (10 * LINK_SEC)
 #define BEGIN_MAX_TIME (10 * LINK_SEC)
 #define END_MAX_TIME (10 * LINK_SEC) /* the forwarder drains for 5 s at most */
+#define HURRIED_MAX_TIME (2 * LINK_SEC)
 #define END_SLICE (LINK_SEC / 10)
 #define CLOSE_MAX_TIME (2 * LINK_SEC)
 
@@ -303,6 +304,7 @@ int link_end_unless(struct link *link, bool (*hurry)(void *), void *arg, struct 
     do {
         if (hurry && hurry(arg)) {
             command(link, FORWARD_HURRY, 0);
+            until = link_now() + HURRIED_MAX_TIME;
             hurry = NULL;
         }
         err = hear_answer(link, END_SLICE, &a);
